@@ -1,0 +1,58 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+)
+
+// errHandedBack is the cause of a context that ended because its worker stops.
+var errHandedBack = errors.New("the worker is stopping, the step is handed back")
+
+// beatInterval is how often a step that calls Runtime Manager reports that it
+// is alive. The workflow allows three times as much between two reports, so
+// that one lost report is not taken for a dead worker.
+const beatInterval = 3 * time.Second
+
+// HandBackAfter is how long a call to Runtime Manager may go on after its
+// worker was told to stop; then it is cut and retried elsewhere. It has to be
+// shorter than the worker's own stop timeout, or the answer that hands the step
+// back is never sent.
+const HandBackAfter = 5 * time.Second
+
+// alive reports heartbeats until done is called: they carry a cancellation to
+// the step and tell a dead worker from a slow Runtime Manager. The returned
+// context also ends when the worker stops.
+func alive(ctx context.Context) (_ context.Context, done func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(beatInterval)
+		defer ticker.Stop()
+		workerStop := activity.GetWorkerStopChannel(ctx)
+		var handBack <-chan time.Time
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				activity.RecordHeartbeat(ctx)
+			case <-workerStop:
+				workerStop = nil
+				timer := time.NewTimer(HandBackAfter)
+				defer timer.Stop()
+				handBack = timer.C
+			case <-handBack:
+				cancel(errHandedBack)
+				return
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-stopped
+	}
+}

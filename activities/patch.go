@@ -1,0 +1,142 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// PatchContainerInput asks for one recreate.
+type PatchContainerInput struct {
+	GameID string     `json:"game_id"`
+	Plan   patch.Plan `json:"plan"`
+	// IdempotencyKey is the same on every attempt; see [patch.IdempotencyKey].
+	IdempotencyKey string `json:"idempotency_key"`
+}
+
+// PatchContainerResult says how the container came to run the target.
+type PatchContainerResult struct {
+	// FoundDone says that an earlier attempt had done it, though its answer
+	// was lost.
+	FoundDone bool `json:"found_done,omitempty"`
+	Attempt   int  `json:"attempt"`
+}
+
+// PatchContainer has Runtime Manager recreate the container on the target
+// image. Before every attempt but the first it asks what the container runs,
+// because the one before may have been done without its answer arriving. It
+// fails with service_unavailable: for good when Runtime Manager refused, for
+// now otherwise.
+func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInput) (PatchContainerResult, error) {
+	const op = "rtm patch"
+	ctx, done := alive(ctx)
+	defer done()
+
+	// When the container ran the target's image to begin with, a look at it
+	// proves nothing; there the idempotency key alone keeps it to one recreate.
+	if attempt(ctx) > 1 && !input.Plan.SameImage() {
+		container, err := a.inspect(ctx, input.GameID)
+		if err != nil {
+			return PatchContainerResult{}, failed(ctx, op, err)
+		}
+		if container.Runs(input.Plan.To.ImageRef) {
+			return PatchContainerResult{FoundDone: true, Attempt: attempt(ctx)}, nil
+		}
+	}
+	err := a.rtm.Patch(ctx, ports.RTMPatchInput{
+		GameID:         input.GameID,
+		ImageRef:       input.Plan.To.ImageRef,
+		IdempotencyKey: input.IdempotencyKey,
+	})
+	if err != nil {
+		return PatchContainerResult{}, failed(ctx, op, err)
+	}
+	return PatchContainerResult{Attempt: attempt(ctx)}, nil
+}
+
+// inspect returns the zero Container, which runs nothing, when there is none.
+func (a *Activities) inspect(ctx context.Context, gameID string) (ports.Container, error) {
+	container, err := a.rtm.Inspect(ctx, gameID)
+	if errors.Is(err, ports.ErrContainerNotFound) {
+		return ports.Container{}, nil
+	}
+	return container, err
+}
+
+// UpdateImageInput asks for the rotation of the row.
+type UpdateImageInput struct {
+	// Record is the row as it was loaded.
+	Record runtime.RuntimeRecord `json:"record"`
+	Plan   patch.Plan            `json:"plan"`
+	// Now becomes updated_at; it comes from the workflow so that every attempt
+	// writes the same row.
+	Now time.Time `json:"now"`
+}
+
+// UpdateImageResult is the row after the rotation.
+type UpdateImageResult struct {
+	Record runtime.RuntimeRecord `json:"record"`
+	// FoundDone says that an earlier attempt had written it, though its answer
+	// was lost.
+	FoundDone bool `json:"found_done,omitempty"`
+	Attempt   int  `json:"attempt"`
+}
+
+// UpdateImage rotates image and version of the row by compare-and-swap on its
+// status. When the swap changed nothing it reads the row again: an own write
+// whose answer was lost is a success. It fails for good with conflict or
+// runtime_not_found, and for now with service_unavailable.
+func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (UpdateImageResult, error) {
+	const op = "update runtime image"
+	err := a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
+		GameID:               input.Record.GameID,
+		ExpectedStatus:       runtime.StatusRunning,
+		CurrentImageRef:      input.Plan.To.ImageRef,
+		CurrentEngineVersion: input.Plan.To.Version,
+		Now:                  input.Now,
+	})
+	if errors.Is(err, runtime.ErrConflict) {
+		return a.settleConflict(ctx, input, err)
+	}
+	if err != nil {
+		return UpdateImageResult{}, failed(ctx, op, err)
+	}
+	return UpdateImageResult{Record: a.reload(ctx, input), Attempt: attempt(ctx)}, nil
+}
+
+// settleConflict reads the row that refused the swap.
+func (a *Activities) settleConflict(ctx context.Context, input UpdateImageInput, conflict error) (UpdateImageResult, error) {
+	const op = "runtime status changed during patch"
+	record, err := a.runtimes.Get(ctx, input.Record.GameID)
+	if err != nil {
+		return UpdateImageResult{}, failed(ctx, op, err)
+	}
+	// Before a forced recreate the row named the target as well, so it proves
+	// no write of ours.
+	if input.Plan.Recorded(record) && input.Plan.From != input.Plan.To {
+		return UpdateImageResult{Record: record, FoundDone: true, Attempt: attempt(ctx)}, nil
+	}
+	return UpdateImageResult{}, failed(ctx, op, conflict)
+}
+
+// reload reads the row after the rotation. The rotation stands whether or not
+// that works, so that a failed read falls back to what must be there.
+func (a *Activities) reload(ctx context.Context, input UpdateImageInput) runtime.RuntimeRecord {
+	record, err := a.runtimes.Get(ctx, input.Record.GameID)
+	if err == nil {
+		return record
+	}
+	activity.GetLogger(ctx).Warn("reload runtime record after patch",
+		"game_id", input.Record.GameID, "err", err.Error())
+	record = input.Record
+	record.CurrentImageRef = input.Plan.To.ImageRef
+	record.CurrentEngineVersion = input.Plan.To.Version
+	record.UpdatedAt = input.Now
+	return record
+}

@@ -1,0 +1,100 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// RestoreContainerInput asks for the container to be brought in line with the
+// row.
+type RestoreContainerInput struct {
+	GameID string `json:"game_id"`
+	// IdempotencyKey is the same on every attempt; see [patch.IdempotencyKey].
+	IdempotencyKey string `json:"idempotency_key"`
+}
+
+// RestoreContainerResult is what was seen and done.
+type RestoreContainerResult struct {
+	Undo    patch.Undo `json:"undo"`
+	Attempt int        `json:"attempt"`
+}
+
+// RestoreContainer makes the container match the row as it is now: it reads the
+// row, follows the undo table, and reads both again before it calls it done. A
+// stopped or missing game is left alone. While a turn is generated, or while
+// either side still moves, it fails for now with service_unavailable, and so
+// does everything else that keeps it from being sure. Runtime Manager's
+// refusal is final.
+func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContainerInput) (RestoreContainerResult, error) {
+	const op = "restore container"
+	ctx, done := alive(ctx)
+	defer done()
+
+	undo, err := a.look(ctx, input.GameID)
+	if err != nil {
+		return RestoreContainerResult{}, failed(ctx, op, err)
+	}
+	if undo.Line == patch.LineFollowRow {
+		if undo, err = a.recreate(ctx, input, undo); err != nil {
+			return RestoreContainerResult{}, failed(ctx, op, err)
+		}
+	}
+	return RestoreContainerResult{Undo: undo, Attempt: attempt(ctx)}, nil
+}
+
+// look reads the row and, where the row's line asks for it, the container. The
+// line is LineFollowRow only when the container has to be recreated.
+func (a *Activities) look(ctx context.Context, gameID string) (patch.Undo, error) {
+	row, err := a.runtimes.Get(ctx, gameID)
+	if errors.Is(err, runtime.ErrNotFound) {
+		return patch.Undo{Line: patch.Decided(nil)}, nil
+	}
+	if err != nil {
+		return patch.Undo{}, err
+	}
+	undo := patch.Undo{Line: patch.Decided(&row), RowStatus: row.Status, Row: patch.ImageOf(row)}
+	switch undo.Line {
+	case patch.LineWaitForTurn:
+		return undo, errTurnInProgress
+	case patch.LineFollowRow:
+		container, err := a.inspect(ctx, gameID)
+		if err != nil {
+			return undo, err
+		}
+		undo.Container = container.ImageRef
+		if container.Runs(row.CurrentImageRef) {
+			undo.Line = patch.LineInLine
+		}
+	}
+	return undo, nil
+}
+
+// recreate puts the container on the row's image and looks at both again, since
+// either may have moved meanwhile.
+func (a *Activities) recreate(ctx context.Context, input RestoreContainerInput, seen patch.Undo) (patch.Undo, error) {
+	err := a.rtm.Patch(ctx, ports.RTMPatchInput{
+		GameID:         input.GameID,
+		ImageRef:       seen.Row.ImageRef,
+		IdempotencyKey: input.IdempotencyKey,
+	})
+	if err != nil {
+		return seen, err
+	}
+	now, err := a.look(ctx, input.GameID)
+	if err != nil {
+		return seen, err
+	}
+	if now.Line == patch.LineFollowRow {
+		return seen, fmt.Errorf("%w: row is on %s, container on %q", errOutOfLine, now.Row.ImageRef, now.Container)
+	}
+	if now.Line == patch.LineInLine {
+		now.Line = patch.LineRecreated
+	}
+	now.Container = seen.Container
+	return now, nil
+}

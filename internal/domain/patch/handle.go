@@ -1,0 +1,33 @@
+package patch
+
+import (
+	"errors"
+)
+
+// Errors of looking at a patch from outside.
+var (
+	// ErrNotFound says that no patch has that id.
+	ErrNotFound = errors.New("patch not found")
+	// ErrStillOpen says that the patch did not end while the caller waited.
+	ErrStillOpen = errors.New("patch is still open")
+)
+
+// Handle names the run that carries out a request.
+type Handle struct {
+	PatchID    string `json:"patch_id"`
+	GameID     string `json:"game_id"`
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id"`
+	// Joined says that the run was open already when the request came.
+	Joined bool `json:"joined,omitempty"`
+}
+
+// View is a patch seen from outside: its state while it is open, its result
+// ever after.
+type View struct {
+	Handle Handle
+	// State is set while the run is open.
+	State *State
+	// Result is set once it has ended.
+	Result *Result
+}

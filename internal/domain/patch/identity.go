@@ -1,0 +1,60 @@
+package patch
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"regexp"
+	"strings"
+)
+
+// A patch id carries its game's id before the dot, so that the one workflow
+// that can know the patch is found without a lookup table; to callers it is
+// opaque. The part behind the dot has 130 bits.
+var idRegexp = regexp.MustCompile(`^([a-z0-9][a-z0-9_-]{0,63})\.[a-z2-7]{26}$`)
+
+const idSuffixLength = 26
+
+// NewID makes the id of a new patch of gameID.
+func NewID(gameID string) string {
+	return gameID + "." + strings.ToLower(rand.Text())
+}
+
+// DeriveID makes the id of the patch of gameID that caller asked for under
+// idempotencyKey: the same three give the same id, for ever.
+func DeriveID(gameID, caller, idempotencyKey string) string {
+	// NUL can be in none of the three, so no two triples share a digest.
+	sum := sha256.Sum256([]byte(gameID + "\x00" + caller + "\x00" + idempotencyKey))
+	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
+	return gameID + "." + strings.ToLower(text[:idSuffixLength])
+}
+
+// GameOf returns the game id inside a patch id; ok is false when patchID does
+// not have the shape of one.
+func GameOf(patchID string) (gameID string, ok bool) {
+	match := idRegexp.FindStringSubmatch(patchID)
+	if match == nil {
+		return "", false
+	}
+	return match[1], true
+}
+
+// WorkflowID returns the workflow ID of a game's patches. Temporal keeps at
+// most one open run of an ID, so a game has at most one open patch.
+func WorkflowID(gameID string) string { return "patch-runtime/" + gameID }
+
+// Direction says which of a run's two recreates a call to Runtime Manager is.
+type Direction string
+
+// The directions of a recreate.
+const (
+	DirectionPatch   Direction = "patch"
+	DirectionRestore Direction = "restore"
+)
+
+// IdempotencyKey names one intent of one run to Runtime Manager. It is the same
+// on every retry and another after a reset, because a reset means to do it
+// again.
+func IdempotencyKey(patchID, runID string, direction Direction) string {
+	return patchID + "/" + runID + "/" + string(direction)
+}

@@ -1,0 +1,111 @@
+package patch
+
+import (
+	"fmt"
+
+	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+// Image is an engine version and the image it stands for.
+type Image struct {
+	Version  string `json:"version"`
+	ImageRef string `json:"image_ref"`
+}
+
+// ImageOf returns what record says the game runs.
+func ImageOf(record runtime.RuntimeRecord) Image {
+	return Image{Version: record.CurrentEngineVersion, ImageRef: record.CurrentImageRef}
+}
+
+// Kind is what a patch amounts to.
+type Kind string
+
+// The kinds of a patch.
+const (
+	KindUpgrade  Kind = "upgrade"
+	KindRollback Kind = "rollback"
+	// KindRecreate recreates the container without moving up or down: a forced
+	// patch to the version that runs, or another build of the same version.
+	KindRecreate Kind = "recreate"
+	// KindNoop finds the game on the target and touches nothing.
+	KindNoop Kind = "noop"
+)
+
+// Plan is what one patch is going to do.
+type Plan struct {
+	Kind Kind  `json:"kind"`
+	From Image `json:"from"`
+	To   Image `json:"to"`
+}
+
+// Admit refuses a game that cannot be patched now.
+func Admit(record runtime.RuntimeRecord) error {
+	if record.Status == runtime.StatusRunning {
+		return nil
+	}
+	return refuse(CodeRuntimeNotRunning,
+		fmt.Sprintf("runtime status is %q, want %q", record.Status, runtime.StatusRunning))
+}
+
+// Decide plans the move of record to target, or refuses it with a [*Refusal].
+// Only the major and minor numbers have to agree: a higher patch number is an
+// upgrade, a lower one a rollback. The version that runs already is a no-op
+// unless force is set.
+func Decide(record runtime.RuntimeRecord, target engineversion.EngineVersion, force bool) (Plan, error) {
+	if target.Status != engineversion.StatusActive {
+		return Plan{}, refuse(CodeEngineVersionNotFound, fmt.Sprintf("engine version %q is %q, want %q",
+			target.Version, target.Status, engineversion.StatusActive))
+	}
+	allowed, err := engineversion.IsPatchUpgrade(record.CurrentEngineVersion, target.Version)
+	if err != nil {
+		return Plan{}, refuse(CodeInvalidRequest, err.Error())
+	}
+	if !allowed {
+		return Plan{}, refuse(CodeSemverPatchOnly, fmt.Sprintf("%q is not a patch of %q: major and minor must be the same",
+			target.Version, record.CurrentEngineVersion))
+	}
+	plan := Plan{
+		Kind: kindOf(record.CurrentEngineVersion, target.Version),
+		From: ImageOf(record),
+		To:   Image{Version: target.Version, ImageRef: target.ImageRef},
+	}
+	if plan.Kind == KindNoop && force {
+		plan.Kind = KindRecreate
+	}
+	if plan.Kind == KindNoop {
+		// Nothing moves, so the answer tells what runs, not what the registry
+		// has under that version by now.
+		plan.To = plan.From
+	}
+	return plan, nil
+}
+
+// kindOf compares two versions that IsPatchUpgrade could read.
+func kindOf(current, target string) Kind {
+	if current == target {
+		return KindNoop
+	}
+	from, _ := engineversion.ParseSemver(current)
+	to, _ := engineversion.ParseSemver(target)
+	switch to.Compare(from) {
+	case 1:
+		return KindUpgrade
+	case -1:
+		return KindRollback
+	default:
+		return KindRecreate
+	}
+}
+
+// Recreates reports whether the plan calls Runtime Manager at all.
+func (plan Plan) Recreates() bool { return plan.Kind != KindNoop }
+
+// SameImage reports whether the container runs the target's image before the
+// patch, so that looking at it cannot tell whether the recreate took place.
+func (plan Plan) SameImage() bool { return plan.From.ImageRef == plan.To.ImageRef }
+
+// Recorded reports whether record is on the target: after a compare-and-swap
+// that changed nothing it tells an own write, whose reply was lost, from
+// somebody else's.
+func (plan Plan) Recorded(record runtime.RuntimeRecord) bool { return ImageOf(record) == plan.To }

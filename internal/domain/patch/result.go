@@ -1,0 +1,155 @@
+package patch
+
+import (
+	"strings"
+	"time"
+
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+// Phase is where a patch is.
+type Phase string
+
+// The phases of a patch.
+const (
+	PhaseValidating    Phase = "validating"
+	PhasePatching      Phase = "patching"
+	PhaseRecording     Phase = "recording"
+	PhaseCompensating  Phase = "compensating"
+	PhaseNeedsOperator Phase = "needs_operator"
+	PhaseAuditing      Phase = "auditing"
+	PhaseDone          Phase = "done"
+)
+
+// State is what a run answers to the query "state" while it is open and after.
+type State struct {
+	PatchID string `json:"patch_id"`
+	GameID  string `json:"game_id"`
+	Phase   Phase  `json:"phase"`
+	// Step is the activity of the phase; empty when nothing runs.
+	Step string `json:"step,omitempty"`
+	// Attempts counts the tries of Step. The workflow learns it when the step
+	// ends; while it is under way Temporal's own count is put in its place by
+	// whoever describes the run.
+	Attempts int `json:"attempts"`
+	// From and To are known once the version was validated.
+	From Image `json:"from"`
+	To   Image `json:"to"`
+	// Code and LastError are those of the latest failure, of the open step too.
+	Code      Code   `json:"code,omitempty"`
+	LastError string `json:"last_error,omitempty"`
+}
+
+// Result is how a patch ended.
+type Result struct {
+	PatchID    string            `json:"patch_id"`
+	GameID     string            `json:"game_id"`
+	WorkflowID string            `json:"workflow_id"`
+	RunID      string            `json:"run_id"`
+	Outcome    operation.Outcome `json:"outcome"`
+	// Code and Message are empty on success.
+	Code    Code   `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Field is the request's field that is to be mended, for
+	// [CodeInvalidRequest].
+	Field string `json:"field,omitempty"`
+	// Noop says that the game was on the target already.
+	Noop bool  `json:"noop"`
+	From Image `json:"from"`
+	To   Image `json:"to"`
+	// Runtime is the record after the rotation; nil unless the patch succeeded.
+	Runtime *runtime.RuntimeRecord `json:"runtime,omitempty"`
+	// Undo is nil when there was nothing to compensate.
+	Undo *Undo `json:"undo,omitempty"`
+	// StartedAt and FinishedAt bound the run.
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+}
+
+// IsSuccess reports whether the patch did what was asked.
+func (result Result) IsSuccess() bool { return result.Outcome == operation.OutcomeSuccess }
+
+// Conclude gives the failed run its final word, after the compensation.
+//
+// A failure whose outcome was unknown may have been a success: when the row was
+// found on the target and the container with it, the patch stands. When an
+// operator abandoned the compensation, none of the codes that promise a
+// container in line with its row may be given.
+func Conclude(failure *Refusal, plan Plan, recording bool, undo *Undo) *Refusal {
+	if undo == nil {
+		return failure
+	}
+	if undo.Line == LineAbandoned {
+		return refuse(CodeServiceUnavailable,
+			"the container could not be put back in line with the record and an operator abandoned it; it began with "+failure.Error())
+	}
+	stands := undo.Row == plan.To && (undo.Line == LineInLine || undo.Line == LineRecreated)
+	if recording && stands {
+		return nil
+	}
+	return failure
+}
+
+// maxAuditText bounds a text of the audit row, in bytes; a longer one is cut.
+const maxAuditText = 2048
+
+// maxAuditGameID is the longest game id that the audit log takes.
+const maxAuditGameID = 256
+
+// Entry is the audit row of a finished run.
+func Entry(request Request, result Result) operation.OperationEntry {
+	finished := result.FinishedAt
+	entry := operation.OperationEntry{
+		GameID:       storable(result.GameID, maxAuditGameID),
+		OpKind:       operation.OpKindPatch,
+		OpSource:     request.OpSource.OrDefault(),
+		SourceRef:    storable(request.SourceRef, maxAuditText),
+		Outcome:      result.Outcome,
+		ErrorCode:    string(result.Code),
+		ErrorMessage: storable(result.Message, maxAuditText),
+		StartedAt:    result.StartedAt,
+		FinishedAt:   &finished,
+		PatchID:      storable(result.PatchID, maxAuditText),
+		RunID:        result.RunID,
+		Reason:       storable(request.Reason, maxAuditText),
+		Noop:         result.Noop,
+		FromVersion:  result.From.Version,
+		FromImageRef: result.From.ImageRef,
+		ToVersion:    storable(result.To.Version, maxAuditText),
+		ToImageRef:   result.To.ImageRef,
+	}
+	if result.Undo != nil {
+		entry.Undo = storable(result.Undo.Sentence(), maxAuditText)
+	}
+	return entry
+}
+
+// storable makes text fit a column: a run whose input nobody checked must
+// still leave its audit row.
+func storable(text string, limit int) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+	return Truncate(text, limit)
+}
+
+// ResultOf reads a result back from the audit row, for runs that Temporal has
+// forgotten. The record after the rotation is not kept there.
+func ResultOf(entry operation.OperationEntry) Result {
+	result := Result{
+		PatchID:    entry.PatchID,
+		GameID:     entry.GameID,
+		WorkflowID: WorkflowID(entry.GameID),
+		RunID:      entry.RunID,
+		Outcome:    entry.Outcome,
+		Code:       Code(entry.ErrorCode),
+		Message:    entry.ErrorMessage,
+		Noop:       entry.Noop,
+		From:       Image{Version: entry.FromVersion, ImageRef: entry.FromImageRef},
+		To:         Image{Version: entry.ToVersion, ImageRef: entry.ToImageRef},
+		StartedAt:  entry.StartedAt,
+	}
+	if entry.FinishedAt != nil {
+		result.FinishedAt = *entry.FinishedAt
+	}
+	return result
+}

@@ -1,0 +1,114 @@
+package patch
+
+import (
+	"fmt"
+	"strings"
+
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+// Line is a line of the undo table: what the compensation did with the
+// container, given the row.
+type Line string
+
+// The lines of the undo table.
+const (
+	// LineLeftAlone: the game is stopped, finished or gone; nothing may start
+	// its container.
+	LineLeftAlone Line = "left_alone"
+	// LineWaitForTurn: a turn is being generated; the container is not touched
+	// until it is done.
+	LineWaitForTurn Line = "wait_for_turn"
+	// LineFollowRow: the container has to run the row's image.
+	LineFollowRow Line = "follow_row"
+	// LineInLine: it does so already.
+	LineInLine Line = "in_line"
+	// LineRecreated: it was recreated on the row's image.
+	LineRecreated Line = "recreated"
+	// LineAbandoned: an operator gave up on it.
+	LineAbandoned Line = "abandoned"
+)
+
+// Decided returns the line that row calls for; nil means that there is no row.
+// The row is the source of truth, so the compensation follows it and never its
+// own memory of what it was before.
+func Decided(row *runtime.RuntimeRecord) Line {
+	if row == nil {
+		return LineLeftAlone
+	}
+	switch row.Status {
+	case runtime.StatusRunning, runtime.StatusStarting,
+		runtime.StatusEngineUnreachable, runtime.StatusGenerationFailed:
+		return LineFollowRow
+	case runtime.StatusGenerationInProgress:
+		return LineWaitForTurn
+	default:
+		return LineLeftAlone
+	}
+}
+
+// Undo is what the compensation saw and which line it took.
+type Undo struct {
+	Line Line `json:"line"`
+	// RowStatus is the row's status, empty when there was no row.
+	RowStatus runtime.Status `json:"row_status,omitempty"`
+	// Row is what the row says the game runs.
+	Row Image `json:"row"`
+	// Container is the image that the container ran when it was first looked
+	// at; empty when there was none or nobody looked.
+	Container string `json:"container,omitempty"`
+	// By and Reason are the operator's, for [LineAbandoned] and after a retry.
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// Sentence tells the undo in the audit row.
+func (undo Undo) Sentence() string {
+	var b strings.Builder
+	switch undo.Line {
+	case LineLeftAlone:
+		b.WriteString("container left alone")
+	case LineInLine:
+		fmt.Fprintf(&b, "container already on %s", undo.Row.ImageRef)
+	case LineRecreated:
+		fmt.Fprintf(&b, "container recreated on %s", undo.Row.ImageRef)
+	case LineAbandoned:
+		b.WriteString("abandoned, container may differ from the row")
+	default:
+		b.WriteString(string(undo.Line))
+	}
+	switch {
+	case undo.Line == LineAbandoned:
+	case undo.RowStatus == "":
+		b.WriteString("; there is no row")
+	default:
+		fmt.Fprintf(&b, "; row is %s on %s", undo.RowStatus, undo.Row.Version)
+	}
+	if undo.Container != "" && undo.Line == LineRecreated {
+		fmt.Fprintf(&b, "; container ran %s", undo.Container)
+	}
+	if undo.By != "" || undo.Reason != "" {
+		fmt.Fprintf(&b, "; operator %q: %s", undo.By, undo.Reason)
+	}
+	return b.String()
+}
+
+// Command is what an operator tells a run that waits in [PhaseNeedsOperator].
+type Command struct {
+	// Actor is who commands it.
+	Actor string `json:"actor"`
+	// Reason is why; required, because it goes into the audit row.
+	Reason string `json:"reason"`
+}
+
+// Validate returns a [*Refusal] that names the field when the command cannot be
+// recorded.
+func (command Command) Validate() error {
+	if strings.TrimSpace(command.Reason) == "" {
+		return invalid("reason", "must not be empty: it goes into the audit log")
+	}
+	if err := checkText("reason", command.Reason, MaxReason); err != nil {
+		return err
+	}
+	return checkText("actor", command.Actor, MaxSourceRef)
+}

@@ -1,0 +1,103 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/temporal"
+
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// Await waits for the end of the run and returns its result. It returns
+// [patch.ErrStillOpen] when ctx's deadline passes first, ctx's own error when
+// it is cancelled, and a [*patch.Refusal] with service_unavailable when
+// Temporal cannot say. A run that was reset is followed to the run that took
+// its place.
+func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result, error) {
+	var result patch.Result
+	err := s.client.GetWorkflow(ctx, handle.WorkflowID, handle.RunID).Get(ctx, &result)
+	if err == nil {
+		return result, nil
+	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return patch.Result{}, patch.ErrStillOpen
+	}
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return s.remembered(ctx, handle)
+	}
+	if result, ok := resultOf(handle, err); ok {
+		return result, nil
+	}
+	var terminated *temporal.TerminatedError
+	if errors.As(err, &terminated) {
+		return s.successor(ctx, handle)
+	}
+	return patch.Result{}, unavailable(ctx, "wait for the patch", err)
+}
+
+// resultOf reads the result out of the details of a run that did not close as
+// Completed.
+func resultOf(handle patch.Handle, err error) (patch.Result, bool) {
+	var result patch.Result
+	var cancelled *temporal.CanceledError
+	if errors.As(err, &cancelled) {
+		if cancelled.HasDetails() && cancelled.Details(&result) == nil {
+			return result, true
+		}
+		return lost(handle, patch.CodeCancelled, "the run was cancelled"), true
+	}
+	var application *temporal.ApplicationError
+	if errors.As(err, &application) {
+		if application.HasDetails() && application.Details(&result) == nil && result.RunID != "" {
+			return result, true
+		}
+		return lost(handle, patch.CodeInternalError, application.Message()), true
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		return lost(handle, patch.CodeInternalError, "the run timed out"), true
+	}
+	return patch.Result{}, false
+}
+
+// lost is the result of a run that left none.
+func lost(handle patch.Handle, code patch.Code, message string) patch.Result {
+	return patch.Result{
+		PatchID: handle.PatchID, GameID: handle.GameID, WorkflowID: handle.WorkflowID, RunID: handle.RunID,
+		Outcome: operation.OutcomeFailure, Code: code, Message: message,
+	}
+}
+
+// successor goes on with the run that a reset put in the place of a terminated
+// one. Without such a run nobody brought container and record together, and the
+// result says so.
+func (s *Starter) successor(ctx context.Context, handle patch.Handle) (patch.Result, error) {
+	latest, err := s.describe(ctx, handle.WorkflowID, "")
+	if err != nil && !errors.Is(err, patch.ErrNotFound) {
+		return patch.Result{}, unavailable(ctx, "look for the run after a reset", err)
+	}
+	if err == nil && latest.handle.RunID != handle.RunID && latest.handle.PatchID == handle.PatchID {
+		return s.Await(ctx, latest.handle)
+	}
+	return lost(handle, patch.CodeInternalError,
+		fmt.Sprintf("run %s was terminated by an operator: nothing was compensated and no audit row was written", handle.RunID)), nil
+}
+
+// remembered reads the result of a run that Temporal no longer has.
+func (s *Starter) remembered(ctx context.Context, handle patch.Handle) (patch.Result, error) {
+	entries, err := s.log.ListByPatch(ctx, handle.PatchID)
+	if err != nil {
+		return patch.Result{}, fmt.Errorf("read the audit log: %w", err)
+	}
+	for _, entry := range entries {
+		if handle.RunID == "" || entry.RunID == handle.RunID {
+			return patch.ResultOf(entry), nil
+		}
+	}
+	return patch.Result{}, patch.ErrNotFound
+}

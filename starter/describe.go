@@ -1,0 +1,83 @@
+package starter
+
+import (
+	"context"
+	"errors"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
+
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/workflows"
+)
+
+// described is a run as Temporal describes it, read from its own state and not
+// from the visibility store, which lags behind.
+type described struct {
+	handle  patch.Handle
+	version string
+	force   bool
+	status  enumspb.WorkflowExecutionStatus
+	// pending is the step that is under way or waits for its next attempt; nil
+	// when there is none.
+	pending *workflowpb.PendingActivityInfo
+}
+
+func (d described) isOpen() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+
+// serves reports whether the run does what request asks for.
+func (d described) serves(request patch.Request) bool {
+	if d.handle.PatchID == request.PatchID {
+		return true
+	}
+	return d.version == request.Version && (d.force || !request.Force)
+}
+
+// describe reads one run; an empty runID means the latest. It returns
+// [patch.ErrNotFound] when there is none.
+func (s *Starter) describe(ctx context.Context, workflowID, runID string) (described, error) {
+	answer, err := s.client.DescribeWorkflowExecution(ctx, workflowID, runID)
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return described{}, patch.ErrNotFound
+	}
+	if err != nil {
+		return described{}, err
+	}
+	d := describedOf(answer.GetWorkflowExecutionInfo())
+	if activities := answer.GetPendingActivities(); len(activities) > 0 {
+		d.pending = activities[0]
+	}
+	return d, nil
+}
+
+func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
+	d := described{
+		handle: patch.Handle{
+			WorkflowID: info.GetExecution().GetWorkflowId(),
+			RunID:      info.GetExecution().GetRunId(),
+		},
+		status: info.GetStatus(),
+	}
+	memo := info.GetMemo()
+	readMemo(memo, workflows.MemoPatchID, &d.handle.PatchID)
+	readMemo(memo, workflows.MemoVersion, &d.version)
+	readMemo(memo, workflows.MemoForce, &d.force)
+	if gameID, ok := patch.GameOf(d.handle.PatchID); ok {
+		d.handle.GameID = gameID
+	}
+	return d
+}
+
+// readMemo leaves target alone when the field is missing or of another shape: a
+// run that was started by hand has no memo, and serves nobody.
+func readMemo(memo *commonpb.Memo, field string, target any) {
+	payload := memo.GetFields()[field]
+	if payload == nil {
+		return
+	}
+	_ = converter.GetDefaultDataConverter().FromPayload(payload, target)
+}

@@ -1,0 +1,142 @@
+package starter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/workflows"
+)
+
+// Look returns a patch as it stands: its state while a run of it is open, its
+// result ever after. It returns [patch.ErrNotFound] when no patch has the id.
+func (s *Starter) Look(ctx context.Context, patchID string) (patch.View, error) {
+	gameID, ok := patch.GameOf(patchID)
+	if !ok {
+		return patch.View{}, patch.ErrNotFound
+	}
+	latest, err := s.describe(ctx, patch.WorkflowID(gameID), "")
+	if err == nil && latest.handle.PatchID == patchID {
+		return s.lookAt(ctx, latest)
+	}
+	if err != nil && !errors.Is(err, patch.ErrNotFound) && ctx.Err() != nil {
+		return patch.View{}, ctx.Err()
+	}
+	// Another patch of the game came after it, Temporal has forgotten it, or
+	// Temporal is not there: the audit row has its result.
+	describeErr := err
+	result, err := s.remembered(ctx, patch.Handle{PatchID: patchID})
+	switch {
+	case err == nil:
+		return closedView(result), nil
+	case !errors.Is(err, patch.ErrNotFound):
+		return patch.View{}, err
+	case describeErr != nil && !errors.Is(describeErr, patch.ErrNotFound):
+		return patch.View{}, unavailable(ctx, "look at the patch", describeErr)
+	default:
+		return s.search(ctx, gameID, patchID)
+	}
+}
+
+func closedView(result patch.Result) patch.View {
+	return patch.View{
+		Handle: patch.Handle{
+			PatchID: result.PatchID, GameID: result.GameID, WorkflowID: result.WorkflowID, RunID: result.RunID,
+		},
+		Result: &result,
+	}
+}
+
+func (s *Starter) lookAt(ctx context.Context, run described) (patch.View, error) {
+	if run.isOpen() {
+		state := s.state(ctx, run)
+		return patch.View{Handle: run.handle, State: &state}, nil
+	}
+	result, err := s.Await(ctx, run.handle)
+	if err != nil {
+		return patch.View{}, err
+	}
+	return closedView(result), nil
+}
+
+// queryPatience bounds the wait for a worker's answer to a query: with no
+// worker up it would never come, and what Temporal itself knows is good enough.
+const queryPatience = 2 * time.Second
+
+// state asks the run, and puts Temporal's own count of the pending step in,
+// which the workflow cannot see.
+func (s *Starter) state(ctx context.Context, run described) patch.State {
+	state := patch.State{
+		PatchID: run.handle.PatchID, GameID: run.handle.GameID,
+		Phase: patch.PhaseValidating,
+		To:    patch.Image{Version: run.version},
+	}
+	queryCtx, cancel := context.WithTimeout(ctx, queryPatience)
+	defer cancel()
+	answer, err := s.client.QueryWorkflow(queryCtx, run.handle.WorkflowID, run.handle.RunID, workflows.StateQuery)
+	if err == nil {
+		// A state of another shape leaves what Temporal knows.
+		_ = answer.Get(&state)
+	}
+	if run.pending != nil {
+		withPending(&state, run.pending)
+	}
+	return state
+}
+
+// phaseOf tells the phase by the step that is pending, for runs whose worker
+// does not answer.
+var phaseOf = map[string]patch.Phase{
+	"LoadRecord":         patch.PhaseValidating,
+	"ValidateVersion":    patch.PhaseValidating,
+	"PatchContainer":     patch.PhasePatching,
+	"UpdateImage":        patch.PhaseRecording,
+	"RestoreContainer":   patch.PhaseCompensating,
+	"AppendOperationLog": patch.PhaseAuditing,
+}
+
+func withPending(state *patch.State, pending *workflowpb.PendingActivityInfo) {
+	state.Step = pending.GetActivityType().GetName()
+	state.Attempts = int(pending.GetAttempt())
+	if phase, known := phaseOf[state.Step]; known {
+		state.Phase = phase
+	}
+	if failure := pending.GetLastFailure(); failure != nil {
+		state.LastError = failure.GetMessage()
+		if code := patch.Code(failure.GetApplicationFailureInfo().GetType()); code.IsKnown() {
+			state.Code = code
+		}
+	}
+}
+
+// searchPages bounds the search through a game's closed runs; a page is up to
+// 1,000 runs, and a game is not patched that often within the retention.
+const searchPages = 3
+
+// search looks through the game's runs for one that left no audit row, which
+// only a terminated one does.
+func (s *Starter) search(ctx context.Context, gameID, patchID string) (patch.View, error) {
+	request := &workflowservice.ListWorkflowExecutionsRequest{
+		Query: fmt.Sprintf("WorkflowId = '%s'", patch.WorkflowID(gameID)),
+	}
+	for range searchPages {
+		page, err := s.client.ListWorkflow(ctx, request)
+		if err != nil {
+			return patch.View{}, unavailable(ctx, "search for the patch", err)
+		}
+		for _, info := range page.GetExecutions() {
+			if run := describedOf(info); run.handle.PatchID == patchID {
+				return s.lookAt(ctx, run)
+			}
+		}
+		if request.NextPageToken = page.GetNextPageToken(); len(request.NextPageToken) == 0 {
+			break
+		}
+	}
+	return patch.View{}, patch.ErrNotFound
+}

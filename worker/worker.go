@@ -1,0 +1,87 @@
+// Package worker says what runs in a worker process: which workflows and
+// activities, with which limits, and how it stops.
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/workflows"
+)
+
+// stopTimeout is how long a stopping worker waits for its steps: what
+// activities.HandBackAfter leaves to a call, and the answer that hands it back.
+const stopTimeout = activities.HandBackAfter + 5*time.Second
+
+// Limits of one process. A step is a waiting call, so that the numbers bound
+// connections and memory rather than processor time: the store steps share a
+// pool of connections, and beyond it they would only queue for one.
+const (
+	maxConcurrentActivities    = 200
+	maxConcurrentWorkflowTasks = 100
+)
+
+// Registry is what workflows and activities are registered with: a worker, a
+// replayer, a test environment.
+type Registry interface {
+	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
+	RegisterActivity(a any)
+}
+
+// Register registers everything that a worker runs.
+func Register(registry Registry, steps *activities.Activities) {
+	registry.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
+	registry.RegisterActivity(steps)
+}
+
+// Options of [Run].
+type Options struct {
+	// Client is connected to the namespace of the patches; required.
+	Client client.Client
+	// TaskQueue is what is polled; empty means [workflows.TaskQueue].
+	TaskQueue string
+	// Activities are the steps; required.
+	Activities *activities.Activities
+}
+
+// Run polls the task queue until ctx ends, then finishes or hands back what is
+// under way, within 10 seconds. It fails when the namespace cannot be
+// polled.
+func Run(ctx context.Context, options Options) error {
+	taskQueue := options.TaskQueue
+	if taskQueue == "" {
+		taskQueue = workflows.TaskQueue
+	}
+	fatal := make(chan error, 1)
+	w := worker.New(options.Client, taskQueue, worker.Options{
+		WorkerStopTimeout:                      stopTimeout,
+		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
+		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
+		// The fixed two pollers per kind stall a hand-over now and then.
+		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
+		OnFatalError: func(err error) {
+			select {
+			case fatal <- err:
+			default:
+			}
+		},
+	})
+	Register(w, options.Activities)
+	if err := w.Start(); err != nil {
+		return fmt.Errorf("start worker on task queue %q: %w", taskQueue, err)
+	}
+	defer w.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-fatal:
+		return fmt.Errorf("worker on task queue %q: %w", taskQueue, err)
+	}
+}

@@ -1,0 +1,150 @@
+package workflows
+
+import (
+	"errors"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// execute runs one step and keeps the state that the query answers.
+func (r *run) execute(ctx workflow.Context, name string, step, input, output any) error {
+	r.state.Step, r.state.Attempts = name, 0
+	return workflow.ExecuteActivity(ctx, step, input).Get(ctx, output)
+}
+
+func (r *run) enter(phase patch.Phase) { r.state.Phase, r.state.Step = phase, "" }
+
+func (r *run) succeeded(attempts int) { r.state.Attempts = attempts }
+
+// failed reads the code out of a step's error, and keeps it for the query.
+func (r *run) failed(ctx workflow.Context, err error) *patch.Refusal {
+	refusal, attempts := refusalOf(err)
+	if ctx.Err() != nil {
+		// Whatever the step came to, the run ends because it was cancelled: a
+		// dead worker answers a cancellation with a timeout.
+		refusal = cancelled()
+	}
+	r.state.Code, r.state.LastError, r.state.Attempts = refusal.Code, refusal.Message, attempts
+	return refusal
+}
+
+// refusalOf turns the error of a step into the code and message that it stands
+// for, and the attempts that it took as far as they are known. Only the type
+// of an ApplicationError crosses from an activity, so an unknown one is an
+// internal error.
+func refusalOf(err error) (refusal *patch.Refusal, attempts int) {
+	var application *temporal.ApplicationError
+	var timeout *temporal.TimeoutError
+	switch {
+	case temporal.IsCanceledError(err):
+		return cancelled(), 0
+	case errors.As(err, &application):
+		return applicationRefusal(application)
+	case errors.As(err, &timeout):
+		return &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "no answer within the budget: " + timeout.Error()}, 0
+	default:
+		return &patch.Refusal{Code: patch.CodeInternalError, Message: "unexpected error of a step"}, 0
+	}
+}
+
+func applicationRefusal(application *temporal.ApplicationError) (*patch.Refusal, int) {
+	var details activities.FailureDetails
+	if application.HasDetails() {
+		// Details of another shape leave the zero value, which says nothing.
+		_ = application.Details(&details)
+	}
+	code := patch.Code(application.Type())
+	if !code.IsKnown() {
+		return &patch.Refusal{Code: patch.CodeInternalError, Message: "a step failed with an unknown type of error"}, details.Attempt
+	}
+	return &patch.Refusal{Code: code, Message: application.Message(), Field: details.Field}, details.Attempt
+}
+
+func cancelled() *patch.Refusal {
+	return &patch.Refusal{Code: patch.CodeCancelled, Message: "cancelled before the record was changed"}
+}
+
+// audit settles the result and writes its row; the run does not close without
+// it.
+func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
+	r.enter(patch.PhaseAuditing)
+	// A cancelled run leaves its row as well.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	r.settle(ctx, failure)
+	r.upsertOutcome(ctx, string(r.result.Outcome))
+	if r.request.GameID == "" {
+		// A row about no game adds nothing; the specification leaves it out.
+		return
+	}
+	var appended activities.AppendOperationLogResult
+	err := r.execute(auditOptions(ctx, "append the audit row"), "AppendOperationLog", r.steps.AppendOperationLog,
+		activities.AppendOperationLogInput{Entry: patch.Entry(r.request, r.result)}, &appended)
+	if err != nil {
+		// Only a row that the store can never take gets here. The run closes as
+		// Failed, so that a person looks.
+		refusal := r.failed(ctx, err)
+		r.result.Outcome = operation.OutcomeFailure
+		r.result.Code = patch.CodeInternalError
+		r.result.Message = "the audit row could not be written: " + refusal.Message
+		return
+	}
+	r.succeeded(appended.Attempt)
+}
+
+// settle writes down how the run ended.
+func (r *run) settle(ctx workflow.Context, failure *patch.Refusal) {
+	r.result.FinishedAt = workflow.Now(ctx).UTC()
+	if failure == nil {
+		r.result.Outcome = operation.OutcomeSuccess
+		record := r.record.Record
+		// A rotation whose answer was lost was found by the undo, not read.
+		record.CurrentImageRef, record.CurrentEngineVersion = r.result.To.ImageRef, r.result.To.Version
+		if r.result.Undo != nil {
+			record.Status = r.result.Undo.RowStatus
+		}
+		r.result.Runtime = &record
+		r.state.Code, r.state.LastError = "", ""
+		return
+	}
+	r.result.Outcome = operation.OutcomeFailure
+	r.result.Code, r.result.Message, r.result.Field = failure.Code, failure.Message, failure.Field
+	r.result.Noop = false
+	r.state.Code, r.state.LastError = failure.Code, failure.Message
+}
+
+// upsertOutcome keeps the one search attribute that changes. Runs started by
+// hand get the others with it.
+func (r *run) upsertOutcome(ctx workflow.Context, outcome string) {
+	updates := []temporal.SearchAttributeUpdate{PatchOutcomeKey.ValueSet(outcome)}
+	if _, known := workflow.GetTypedSearchAttributes(ctx).GetKeyword(GameIDKey); !known {
+		updates = append(updates,
+			GameIDKey.ValueSet(cut(r.request.GameID)),
+			TargetVersionKey.ValueSet(cut(r.request.Version)),
+			OpSourceKey.ValueSet(string(r.request.OpSource.OrDefault())))
+	}
+	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
+		workflow.GetLogger(ctx).Error("upsert search attributes", "err", err.Error())
+	}
+}
+
+// close ends the run the way its code says.
+func (r *run) close(ctx workflow.Context) (patch.Result, error) {
+	r.enter(patch.PhaseDone)
+	disconnected, _ := workflow.NewDisconnectedContext(ctx)
+	// An operator's update that is being answered would be lost.
+	_ = workflow.Await(disconnected, func() bool { return workflow.AllHandlersFinished(disconnected) })
+	switch r.result.Code.Closing() {
+	case patch.ClosesCanceled:
+		return r.result, temporal.NewCanceledError(r.result)
+	case patch.ClosesFailed:
+		return r.result, temporal.NewApplicationErrorWithOptions(r.result.Message, string(r.result.Code),
+			temporal.ApplicationErrorOptions{NonRetryable: true, Details: []any{r.result}})
+	default:
+		return r.result, nil
+	}
+}

@@ -1,0 +1,90 @@
+package workflows
+
+import (
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// One attempt on Postgres: the statements are single rows by primary key, so
+// five seconds mean that the server is not answering. The pool's own statement
+// timeout is shorter, so that it is Postgres that says what went wrong.
+const storeAttempt = 5 * time.Second
+
+// One attempt on Runtime Manager: the client gives an inspect 5 s and a
+// recreate 30 s, and the undo looks twice and reads Postgres as well; the rest
+// is margin, so that the client's own error arrives instead of a timeout.
+const managerAttempt = time.Minute
+
+// A step that calls Runtime Manager reports every 3 s that it is alive; after
+// three reports have been missed its worker is dead and the step is tried
+// elsewhere.
+const managerHeartbeat = 10 * time.Second
+
+// storeOptions are for steps on Postgres: quick retries, since most of its
+// faults are gone within a second, for budget in total.
+func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    storeAttempt,
+		ScheduleToCloseTimeout: time.Duration(budget),
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    200 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    5 * time.Second,
+		},
+		Summary: summary,
+	})
+}
+
+// auditOptions are for the audit row, which is tried until it is written: a run
+// without its row must not close. Half a minute between attempts is what a
+// Postgres that has been down for long can be asked at.
+func auditOptions(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: storeAttempt,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    200 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    30 * time.Second,
+		},
+		Summary: summary,
+	})
+}
+
+// managerOptions are for the recreate: slower retries, since a recreate is
+// heavy and Runtime Manager's Retry-After overrides them anyway, for budget in
+// total. The step's end is waited for when the run is cancelled, so that the
+// undo does not start while the recreate is still under way.
+func managerOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    managerAttempt,
+		ScheduleToCloseTimeout: time.Duration(budget),
+		HeartbeatTimeout:       managerHeartbeat,
+		WaitForCancellation:    true,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    500 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    15 * time.Second,
+		},
+		Summary: summary,
+	})
+}
+
+// undoOptions are for the compensation: as for the recreate, but patient, for
+// its own long budget in total.
+func undoOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    managerAttempt,
+		ScheduleToCloseTimeout: time.Duration(budget),
+		HeartbeatTimeout:       managerHeartbeat,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:    500 * time.Millisecond,
+			BackoffCoefficient: 2,
+			MaximumInterval:    30 * time.Second,
+		},
+		Summary: summary,
+	})
+}

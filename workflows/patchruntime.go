@@ -1,0 +1,200 @@
+// Package workflows says what happens in a patch, in which order, and what
+// undoes it. It is deterministic and does no I/O: every decision that may
+// change is taken in an activity, so that its verdict stands in the history
+// and old runs replay.
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// Input is the argument of [PatchRuntime].
+type Input struct {
+	Request patch.Request `json:"request"`
+	// Budgets left out have their defaults.
+	Budgets patch.Budgets `json:"budgets,omitzero"`
+}
+
+// PatchRuntime moves one running game to another patch of its engine. Its
+// workflow ID has to be [patch.WorkflowID] of the game, by which Temporal keeps
+// a game to one open patch.
+//
+// It closes as [patch.Code.Closing] says: a success and every expected refusal
+// as Completed with a [patch.Result], a cancelled run as Canceled, and what a
+// person should look at as Failed with an ApplicationError of the code's type;
+// the latter two carry the same result in their details.
+func PatchRuntime(ctx workflow.Context, input Input) (patch.Result, error) {
+	r, err := newRun(ctx, input)
+	if err != nil {
+		return patch.Result{}, err
+	}
+	failure := r.carryOut(ctx)
+	if failure != nil && r.touched {
+		failure = r.compensate(ctx, failure)
+	}
+	r.audit(ctx, failure)
+	return r.close(ctx)
+}
+
+// run is one patch under way.
+type run struct {
+	request patch.Request
+	budgets patch.Budgets
+	steps   *activities.Activities
+	state   patch.State
+	result  patch.Result
+	plan    patch.Plan
+	// record is the row as it was loaded, then as it was rotated.
+	record activities.UpdateImageResult
+	// touched says that the container may differ from the row: the undo is due
+	// from before the recreate is tried, because a call that timed out may have
+	// happened.
+	touched bool
+	// recording says that the rotation was tried.
+	recording bool
+	operator  operator
+}
+
+func newRun(ctx workflow.Context, input Input) (*run, error) {
+	request := input.Request
+	info := workflow.GetInfo(ctx)
+	r := &run{
+		request: request,
+		budgets: input.Budgets.OrDefaults(),
+		state: patch.State{
+			PatchID: request.PatchID, GameID: request.GameID,
+			Phase: patch.PhaseValidating,
+			To:    patch.Image{Version: request.Version},
+		},
+		result: patch.Result{
+			PatchID: request.PatchID, GameID: request.GameID,
+			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
+			To:        patch.Image{Version: request.Version},
+			StartedAt: info.WorkflowStartTime,
+		},
+	}
+	// Handlers come before anything that blocks, or an update that arrives with
+	// the first task finds none.
+	if err := workflow.SetQueryHandlerWithOptions(ctx, StateQuery, r.answerState, workflow.QueryHandlerOptions{
+		Description: "Where the patch is: phase, step, attempts, from, to, last error.",
+	}); err != nil {
+		return nil, fmt.Errorf("set query handler %q: %w", StateQuery, err)
+	}
+	if err := r.operator.listen(ctx, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *run) answerState() (patch.State, error) { return r.state, nil }
+
+// carryOut does the patch, and returns what kept it from being done.
+func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
+	if refusal := r.checkIdentity(ctx); refusal != nil {
+		return refusal
+	}
+	for _, step := range []func(workflow.Context) *patch.Refusal{r.load, r.validate, r.patch, r.recordImage} {
+		if refusal := step(ctx); refusal != nil {
+			return refusal
+		}
+	}
+	return nil
+}
+
+// checkIdentity refuses a run under another ID than its game's: it could race
+// with the game's own patches. The starter never makes one, a person can.
+func (r *run) checkIdentity(ctx workflow.Context) *patch.Refusal {
+	want := patch.WorkflowID(r.request.GameID)
+	if got := workflow.GetInfo(ctx).WorkflowExecution.ID; got != want {
+		return &patch.Refusal{
+			Code:    patch.CodeInvalidRequest,
+			Message: fmt.Sprintf("workflow ID is %q, want %q: it keeps the game to one open patch", got, want),
+		}
+	}
+	return nil
+}
+
+func (r *run) load(ctx workflow.Context) *patch.Refusal {
+	var loaded activities.LoadRecordResult
+	ctx = storeOptions(ctx, r.budgets.Store, "read the record of "+r.request.GameID)
+	err := r.execute(ctx, "LoadRecord", r.steps.LoadRecord, activities.LoadRecordInput{Request: r.request}, &loaded)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(loaded.Attempt)
+	r.record.Record = loaded.Record
+	r.result.From = patch.ImageOf(loaded.Record)
+	r.state.From = r.result.From
+	return nil
+}
+
+func (r *run) validate(ctx workflow.Context) *patch.Refusal {
+	var validated activities.ValidateVersionResult
+	ctx = storeOptions(ctx, r.budgets.Store, "validate "+r.request.Version)
+	err := r.execute(ctx, "ValidateVersion", r.steps.ValidateVersion, activities.ValidateVersionInput{
+		Record: r.record.Record, Version: r.request.Version, Force: r.request.Force,
+	}, &validated)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(validated.Attempt)
+	r.plan = validated.Plan
+	r.result.From, r.result.To = r.plan.From, r.plan.To
+	r.result.Noop = !r.plan.Recreates()
+	r.state.From, r.state.To = r.plan.From, r.plan.To
+	return nil
+}
+
+func (r *run) patch(ctx workflow.Context) *patch.Refusal {
+	if r.result.Noop {
+		return nil
+	}
+	r.enter(patch.PhasePatching)
+	// From here on the container may have moved, whatever the answer is.
+	r.touched = true
+	var patched activities.PatchContainerResult
+	ctx = managerOptions(ctx, r.budgets.Manager, "recreate on "+r.plan.To.Version)
+	err := r.execute(ctx, "PatchContainer", r.steps.PatchContainer, activities.PatchContainerInput{
+		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch),
+	}, &patched)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(patched.Attempt)
+	return nil
+}
+
+func (r *run) recordImage(ctx workflow.Context) *patch.Refusal {
+	if r.result.Noop {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return r.failed(ctx, ctx.Err())
+	}
+	r.enter(patch.PhaseRecording)
+	r.recording = true
+	// The point of no return: a rotation that was begun is brought to its end,
+	// because cancelled half-way nobody would know whether it took place.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	ctx = storeOptions(ctx, r.budgets.Store, "rotate the record to "+r.plan.To.Version)
+	var rotated activities.UpdateImageResult
+	err := r.execute(ctx, "UpdateImage", r.steps.UpdateImage, activities.UpdateImageInput{
+		Record: r.record.Record, Plan: r.plan, Now: workflow.Now(ctx).UTC(),
+	}, &rotated)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(rotated.Attempt)
+	r.record = rotated
+	return nil
+}
+
+// key names the run's intent to Runtime Manager.
+func (r *run) key(direction patch.Direction) string {
+	return patch.IdempotencyKey(r.request.PatchID, r.result.RunID, direction)
+}
