@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"math"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -24,6 +25,10 @@ const managerAttempt = time.Minute
 // elsewhere.
 const managerHeartbeat = 10 * time.Second
 
+// unlimited leaves the bound of a step to its time budget alone. Zero would say
+// the same to the server, but the SDK's test environment takes it for ten.
+const unlimited = math.MaxInt32
+
 // storeOptions are for steps on Postgres: quick retries, since most of its
 // faults are gone within a second, for budget in total.
 func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
@@ -34,6 +39,7 @@ func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) w
 			InitialInterval:    200 * time.Millisecond,
 			BackoffCoefficient: 2,
 			MaximumInterval:    5 * time.Second,
+			MaximumAttempts:    unlimited,
 		},
 		Summary: summary,
 	})
@@ -49,6 +55,7 @@ func auditOptions(ctx workflow.Context, summary string) workflow.Context {
 			InitialInterval:    200 * time.Millisecond,
 			BackoffCoefficient: 2,
 			MaximumInterval:    30 * time.Second,
+			MaximumAttempts:    unlimited,
 		},
 		Summary: summary,
 	})
@@ -68,6 +75,7 @@ func managerOptions(ctx workflow.Context, budget patch.Duration, summary string)
 			InitialInterval:    500 * time.Millisecond,
 			BackoffCoefficient: 2,
 			MaximumInterval:    15 * time.Second,
+			MaximumAttempts:    unlimited,
 		},
 		Summary: summary,
 	})
@@ -84,6 +92,7 @@ func undoOptions(ctx workflow.Context, budget patch.Duration, summary string) wo
 			InitialInterval:    500 * time.Millisecond,
 			BackoffCoefficient: 2,
 			MaximumInterval:    30 * time.Second,
+			MaximumAttempts:    unlimited,
 		},
 		Summary: summary,
 	})

@@ -1,0 +1,321 @@
+package activities_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.uber.org/mock/gomock"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/internal/adapters/mocks"
+	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// rig runs single activities in the SDK's activity environment over mocked
+// ports. Attempts beyond the first are covered by the workflow's matrix, whose
+// environment counts them.
+type rig struct {
+	runtimes *mocks.MockRuntimeRecordStore
+	versions *mocks.MockEngineVersionStore
+	log      *mocks.MockOperationLogStore
+	rtm      *mocks.MockRTMClient
+	steps    *activities.Activities
+	env      *testsuite.TestActivityEnvironment
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	ctrl := gomock.NewController(t)
+	r := &rig{
+		runtimes: mocks.NewMockRuntimeRecordStore(ctrl), versions: mocks.NewMockEngineVersionStore(ctrl),
+		log: mocks.NewMockOperationLogStore(ctrl), rtm: mocks.NewMockRTMClient(ctrl),
+	}
+	var err error
+	r.steps, err = activities.New(activities.Dependencies{
+		RuntimeRecords: r.runtimes, EngineVersions: r.versions, OperationLogs: r.log, RTM: r.rtm,
+	})
+	require.NoError(t, err)
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	r.env = suite.NewTestActivityEnvironment()
+	r.env.RegisterActivity(r.steps)
+	return r
+}
+
+func (r *rig) do(activity, input any) (converter.EncodedValue, error) {
+	return r.env.ExecuteActivity(activity, input)
+}
+
+var (
+	errDown = errors.New("connection refused")
+	running = runtime.RuntimeRecord{
+		GameID: "g", Status: runtime.StatusRunning, CurrentEngineVersion: "1.4.2", CurrentImageRef: "old",
+	}
+	plan = patch.Plan{
+		Kind: patch.KindUpgrade,
+		From: patch.Image{Version: "1.4.2", ImageRef: "old"}, To: patch.Image{Version: "1.4.3", ImageRef: "new"},
+	}
+)
+
+// requireFailure proves the type of an activity's error, whether it is retried,
+// and that it is Benign exactly when it was to be expected.
+func requireFailure(t *testing.T, err error, code patch.Code, retried, benign bool) *temporal.ApplicationError {
+	t.Helper()
+	var application *temporal.ApplicationError
+	require.ErrorAs(t, err, &application)
+	require.Equal(t, string(code), application.Type(), application.Message())
+	require.Equal(t, !retried, application.NonRetryable())
+	require.Equal(t, benign, application.Category() == temporal.ApplicationErrorCategoryBenign)
+	var details activities.FailureDetails
+	require.NoError(t, application.Details(&details))
+	require.Equal(t, 1, details.Attempt)
+	return application
+}
+
+// TestNewNamesWhatIsMissing proves that no step is built over a nil port.
+func TestNewNamesWhatIsMissing(t *testing.T) {
+	r := newRig(t)
+	full := activities.Dependencies{RuntimeRecords: r.runtimes, EngineVersions: r.versions, OperationLogs: r.log, RTM: r.rtm}
+	for want, spoil := range map[string]func(*activities.Dependencies){
+		"nil runtime records": func(d *activities.Dependencies) { d.RuntimeRecords = nil },
+		"nil engine versions": func(d *activities.Dependencies) { d.EngineVersions = nil },
+		"nil operation logs":  func(d *activities.Dependencies) { d.OperationLogs = nil },
+		"nil rtm client":      func(d *activities.Dependencies) { d.RTM = nil },
+	} {
+		deps := full
+		spoil(&deps)
+		_, err := activities.New(deps)
+		require.ErrorContains(t, err, want)
+	}
+}
+
+// TestErrorsOfPorts proves what each port's error becomes on its way to the
+// workflow.
+func TestErrorsOfPorts(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		err     error
+		code    patch.Code
+		retried bool
+		benign  bool
+	}{
+		{"no row", runtime.ErrNotFound, patch.CodeRuntimeNotFound, false, true},
+		{"store down", errDown, patch.CodeServiceUnavailable, true, false},
+		{"a bug of ours", ports.ErrInvalidInput, patch.CodeInternalError, false, false},
+		{"statement timeout", context.DeadlineExceeded, patch.CodeServiceUnavailable, true, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(runtime.RuntimeRecord{}, row.err)
+			_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}})
+			requireFailure(t, err, row.code, row.retried, row.benign)
+		})
+	}
+}
+
+// TestLoadRecord proves the order of its checks: a bad request is refused
+// before the store is asked, and names the field.
+func TestLoadRecord(t *testing.T) {
+	r := newRig(t)
+	_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "next"}})
+	application := requireFailure(t, err, patch.CodeInvalidRequest, false, true)
+	var details activities.FailureDetails
+	require.NoError(t, application.Details(&details))
+	require.Equal(t, "version", details.Field)
+
+	stopped := running
+	stopped.Status = runtime.StatusStopped
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}})
+	requireFailure(t, err, patch.CodeRuntimeNotRunning, false, true)
+}
+
+// TestValidateVersion proves that the registry's and the rules' refusals keep
+// their codes.
+func TestValidateVersion(t *testing.T) {
+	r := newRig(t)
+	r.versions.EXPECT().Get(gomock.Any(), "1.4.9").Return(engineversion.EngineVersion{}, engineversion.ErrNotFound)
+	_, err := r.do(r.steps.ValidateVersion, activities.ValidateVersionInput{Record: running, Version: "1.4.9"})
+	requireFailure(t, err, patch.CodeEngineVersionNotFound, false, true)
+
+	r.versions.EXPECT().Get(gomock.Any(), "1.5.0").Return(
+		engineversion.EngineVersion{Version: "1.5.0", ImageRef: "x", Status: engineversion.StatusActive}, nil)
+	_, err = r.do(r.steps.ValidateVersion, activities.ValidateVersionInput{Record: running, Version: "1.5.0"})
+	requireFailure(t, err, patch.CodeSemverPatchOnly, false, true)
+}
+
+// TestPatchContainer proves that the first attempt asks nothing, and what the
+// Runtime Manager's answers become.
+func TestPatchContainer(t *testing.T) {
+	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch"}
+	want := ports.RTMPatchInput{GameID: "g", ImageRef: "new", IdempotencyKey: "p/r/patch"}
+
+	r := newRig(t)
+	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(nil)
+	value, err := r.do(r.steps.PatchContainer, in)
+	require.NoError(t, err)
+	var result activities.PatchContainerResult
+	require.NoError(t, value.Get(&result))
+	require.Equal(t, activities.PatchContainerResult{Attempt: 1}, result)
+
+	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(&ports.RTMError{Kind: ports.ErrRTMRejected, Status: 404})
+	_, err = r.do(r.steps.PatchContainer, in)
+	requireFailure(t, err, patch.CodeServiceUnavailable, false, false)
+
+	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 429, RetryAfter: 7 * time.Second})
+	_, err = r.do(r.steps.PatchContainer, in)
+	application := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+	require.Equal(t, 7*time.Second, application.NextRetryDelay())
+}
+
+// TestUpdateImage proves the reading of a swap that changed nothing.
+func TestUpdateImage(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	in := activities.UpdateImageInput{Record: running, Plan: plan, Now: now}
+	swap := ports.UpdateImageInput{
+		GameID: "g", ExpectedStatus: runtime.StatusRunning, CurrentImageRef: "new", CurrentEngineVersion: "1.4.3", Now: now,
+	}
+	rotated := running
+	rotated.CurrentEngineVersion, rotated.CurrentImageRef, rotated.Status = "1.4.3", "new", runtime.StatusStopped
+
+	for _, row := range []struct {
+		name      string
+		in        activities.UpdateImageInput
+		reread    runtime.RuntimeRecord
+		rereadErr error
+		code      patch.Code
+	}{
+		{name: "mine already", in: in, reread: rotated},
+		{name: "somebody else's", in: in, reread: running, code: patch.CodeConflict},
+		{name: "gone", in: in, rereadErr: runtime.ErrNotFound, code: patch.CodeRuntimeNotFound},
+		{name: "unreadable", in: in, rereadErr: errDown, code: patch.CodeServiceUnavailable},
+		{
+			name: "a forced recreate cannot tell its own write", reread: rotated, code: patch.CodeConflict,
+			in: activities.UpdateImageInput{Record: running, Plan: patch.Plan{Kind: patch.KindRecreate, From: plan.To, To: plan.To}, Now: now},
+		},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.runtimes.EXPECT().UpdateImage(gomock.Any(), swap).Return(runtime.ErrConflict)
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(row.reread, row.rereadErr)
+			value, err := r.do(r.steps.UpdateImage, row.in)
+			if row.code != "" {
+				requireFailure(t, err, row.code, row.code == patch.CodeServiceUnavailable, row.code != patch.CodeServiceUnavailable)
+				return
+			}
+			require.NoError(t, err)
+			var result activities.UpdateImageResult
+			require.NoError(t, value.Get(&result))
+			require.True(t, result.FoundDone)
+			require.Equal(t, row.reread, result.Record)
+		})
+	}
+}
+
+// TestRestoreContainer proves that the undo believes what it sees after the
+// recreate and not the answer to it.
+func TestRestoreContainer(t *testing.T) {
+	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore"}
+	on := func(image string) ports.Container {
+		return ports.Container{GameID: "g", ImageRef: image, Status: "running"}
+	}
+
+	t.Run("no container is recreated on the row's image", func(t *testing.T) {
+		r := newRig(t)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
+		gomock.InOrder(
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, ports.ErrContainerNotFound),
+			r.rtm.EXPECT().Patch(gomock.Any(), ports.RTMPatchInput{GameID: "g", ImageRef: "old", IdempotencyKey: "p/r/restore"}).Return(nil),
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil),
+		)
+		value, err := r.do(r.steps.RestoreContainer, in)
+		require.NoError(t, err)
+		var result activities.RestoreContainerResult
+		require.NoError(t, value.Get(&result))
+		require.Equal(t, patch.LineRecreated, result.Undo.Line)
+	})
+	t.Run("a recreate that changed nothing is tried again", func(t *testing.T) {
+		r := newRig(t)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil).Times(2)
+		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
+		_, err := r.do(r.steps.RestoreContainer, in)
+		application := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+		require.Contains(t, application.Message(), "not in line")
+	})
+	t.Run("a row that moved meanwhile is followed by the next attempt", func(t *testing.T) {
+		r := newRig(t)
+		moved := running
+		moved.CurrentImageRef = "newer"
+		gomock.InOrder(
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil),
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(moved, nil),
+		)
+		gomock.InOrder(
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil),
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil),
+		)
+		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
+		_, err := r.do(r.steps.RestoreContainer, in)
+		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+	})
+	t.Run("a turn is waited for, without touching Runtime Manager", func(t *testing.T) {
+		r := newRig(t)
+		generating := running
+		generating.Status = runtime.StatusGenerationInProgress
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(generating, nil)
+		_, err := r.do(r.steps.RestoreContainer, in)
+		application := requireFailure(t, err, patch.CodeServiceUnavailable, true, true)
+		require.Equal(t, 5*time.Second, application.NextRetryDelay())
+	})
+	t.Run("a stopped game is never touched", func(t *testing.T) {
+		for _, status := range []runtime.Status{runtime.StatusStopped, runtime.StatusFinished} {
+			r := newRig(t)
+			stopped := running
+			stopped.Status = status
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
+			_, err := r.do(r.steps.RestoreContainer, in)
+			require.NoError(t, err)
+		}
+	})
+}
+
+// TestAppendOperationLog proves that the entry reaches the log as it is.
+func TestAppendOperationLog(t *testing.T) {
+	r := newRig(t)
+	entry := operation.OperationEntry{GameID: "g", PatchID: "p", RunID: "r"}
+	r.log.EXPECT().Append(gomock.Any(), entry).Return(int64(7), nil)
+	value, err := r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{Entry: entry})
+	require.NoError(t, err)
+	var result activities.AppendOperationLogResult
+	require.NoError(t, value.Get(&result))
+	require.Equal(t, int64(7), result.ID)
+}
+
+// TestMessagesAreBounded proves that a long error cannot swell the history, and
+// that the detail of an internal error does not get into it.
+func TestMessagesAreBounded(t *testing.T) {
+	r := newRig(t)
+	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).Return(int64(0), errors.New(strings.Repeat("ä", 4000)))
+	_, err := r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{})
+	application := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+	require.Less(t, len(application.Message()), 600)
+
+	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).Return(int64(0), errors.Join(ports.ErrInvalidInput, errors.New("secret detail")))
+	_, err = r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{})
+	application = requireFailure(t, err, patch.CodeInternalError, false, false)
+	require.NotContains(t, application.Message(), "secret detail")
+}

@@ -1,0 +1,282 @@
+package patch_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+func record(version string) runtime.RuntimeRecord {
+	return runtime.RuntimeRecord{
+		GameID: "g", Status: runtime.StatusRunning,
+		CurrentEngineVersion: version, CurrentImageRef: "engine:" + version,
+	}
+}
+
+func registered(version string) engineversion.EngineVersion {
+	return engineversion.EngineVersion{Version: version, ImageRef: "engine:" + version, Status: engineversion.StatusActive}
+}
+
+func codeOf(err error) patch.Code {
+	var refusal *patch.Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Code
+	}
+	return ""
+}
+
+// TestDecide proves what each pair of versions amounts to, and each refusal.
+func TestDecide(t *testing.T) {
+	for _, row := range []struct {
+		current, target string
+		deprecated      bool
+		force           bool
+		kind            patch.Kind
+		code            patch.Code
+	}{
+		{current: "1.4.2", target: "1.4.3", kind: patch.KindUpgrade},
+		{current: "1.4.2", target: "1.4.10", kind: patch.KindUpgrade},
+		{current: "1.4.2-rc.1", target: "1.4.2", kind: patch.KindUpgrade},
+		{current: "1.4.2", target: "1.4.0", kind: patch.KindRollback},
+		{current: "1.4.2", target: "1.4.2-rc.1", kind: patch.KindRollback},
+		{current: "1.4.2", target: "1.4.2", kind: patch.KindNoop},
+		{current: "1.4.2", target: "1.4.2", force: true, kind: patch.KindRecreate},
+		{current: "1.4.2", target: "1.4.2+b2", kind: patch.KindRecreate},
+		{current: "1.4.2", target: "1.4.3", force: true, kind: patch.KindUpgrade},
+		{current: "1.4.2", target: "1.5.0", code: patch.CodeSemverPatchOnly},
+		{current: "1.4.2", target: "1.5.0", force: true, code: patch.CodeSemverPatchOnly},
+		{current: "1.4.2", target: "1.4.1", deprecated: true, code: patch.CodeEngineVersionNotFound},
+		{current: "1.4.2", target: "1.4.2", deprecated: true, code: patch.CodeEngineVersionNotFound},
+		{current: "latest", target: "1.4.3", code: patch.CodeInvalidRequest},
+	} {
+		target := registered(row.target)
+		if row.deprecated {
+			target.Status = engineversion.StatusDeprecated
+		}
+		plan, err := patch.Decide(record(row.current), target, row.force)
+		require.Equal(t, row.code, codeOf(err), "%s to %s", row.current, row.target)
+		require.Equal(t, row.kind, plan.Kind, "%s to %s", row.current, row.target)
+		if err == nil {
+			require.Equal(t, row.current, plan.From.Version)
+			require.Equal(t, row.target, plan.To.Version)
+			require.Equal(t, row.kind != patch.KindNoop, plan.Recreates())
+		}
+	}
+}
+
+// TestNoopTellsWhatRuns proves that a noop answers with the record's image,
+// also when the registry has another one under the version by now.
+func TestNoopTellsWhatRuns(t *testing.T) {
+	target := registered("1.4.2")
+	target.ImageRef = "engine:rebuilt"
+	plan, err := patch.Decide(record("1.4.2"), target, false)
+	require.NoError(t, err)
+	require.Equal(t, plan.From, plan.To)
+	plan, err = patch.Decide(record("1.4.2"), target, true)
+	require.NoError(t, err)
+	require.Equal(t, "engine:rebuilt", plan.To.ImageRef)
+	require.False(t, plan.SameImage())
+}
+
+// TestAdmit proves that only a running game is patched.
+func TestAdmit(t *testing.T) {
+	for _, status := range runtime.Statuses() {
+		r := record("1.4.2")
+		r.Status = status
+		want := patch.CodeRuntimeNotRunning
+		if status == runtime.StatusRunning {
+			want = ""
+		}
+		require.Equal(t, want, codeOf(patch.Admit(r)), status)
+	}
+}
+
+// TestDecided proves every line of the undo table.
+func TestDecided(t *testing.T) {
+	want := map[runtime.Status]patch.Line{
+		runtime.StatusRunning:              patch.LineFollowRow,
+		runtime.StatusStarting:             patch.LineFollowRow,
+		runtime.StatusEngineUnreachable:    patch.LineFollowRow,
+		runtime.StatusGenerationFailed:     patch.LineFollowRow,
+		runtime.StatusGenerationInProgress: patch.LineWaitForTurn,
+		runtime.StatusStopped:              patch.LineLeftAlone,
+		runtime.StatusFinished:             patch.LineLeftAlone,
+		"unheard_of":                       patch.LineLeftAlone,
+	}
+	for status, line := range want {
+		r := record("1.4.2")
+		r.Status = status
+		require.Equal(t, line, patch.Decided(&r), status)
+	}
+	require.Equal(t, patch.LineLeftAlone, patch.Decided(nil))
+	for _, status := range runtime.Statuses() {
+		require.Contains(t, want, status)
+	}
+}
+
+// TestConclude proves which failures the compensation leaves standing.
+func TestConclude(t *testing.T) {
+	plan := patch.Plan{From: patch.Image{Version: "1.4.2"}, To: patch.Image{Version: "1.4.3", ImageRef: "new"}}
+	failure := &patch.Refusal{Code: patch.CodeConflict, Message: "m"}
+	onTarget := &patch.Undo{Line: patch.LineInLine, Row: plan.To}
+	require.Equal(t, failure, patch.Conclude(failure, plan, true, nil))
+	require.Equal(t, failure, patch.Conclude(failure, plan, true, &patch.Undo{Line: patch.LineRecreated, Row: plan.From}))
+	require.Equal(t, failure, patch.Conclude(failure, plan, true, &patch.Undo{Line: patch.LineLeftAlone, Row: plan.To}))
+	require.Equal(t, failure, patch.Conclude(failure, plan, false, onTarget), "nothing of ours was written")
+	require.Nil(t, patch.Conclude(failure, plan, true, onTarget))
+	abandoned := patch.Conclude(failure, plan, true, &patch.Undo{Line: patch.LineAbandoned})
+	require.Equal(t, patch.CodeServiceUnavailable, abandoned.Code)
+	require.Contains(t, abandoned.Message, "conflict: m")
+}
+
+// TestRequestValidate proves that a bad request is refused by its field's name.
+func TestRequestValidate(t *testing.T) {
+	good := patch.Request{GameID: "g", Version: "1.4.3"}
+	require.NoError(t, good.Validate())
+	for _, row := range []struct {
+		field string
+		spoil func(*patch.Request)
+	}{
+		{"game_id", func(r *patch.Request) { r.GameID = "" }},
+		{"game_id", func(r *patch.Request) { r.GameID = "No Such" }},
+		{"version", func(r *patch.Request) { r.Version = "v1" }},
+		{"version", func(r *patch.Request) { r.Version = "" }},
+		{"source_ref", func(r *patch.Request) { r.SourceRef = strings.Repeat("x", patch.MaxSourceRef+1) }},
+		{"source_ref", func(r *patch.Request) { r.SourceRef = "a\x00b" }},
+		{"reason", func(r *patch.Request) { r.Reason = "\xff" }},
+	} {
+		request := good
+		row.spoil(&request)
+		var refusal *patch.Refusal
+		require.ErrorAs(t, request.Validate(), &refusal)
+		require.Equal(t, patch.CodeInvalidRequest, refusal.Code)
+		require.Equal(t, row.field, refusal.Field)
+		require.Contains(t, refusal.Message, row.field)
+	}
+}
+
+// TestIDs proves that ids carry their game, differ, and are derived from all of
+// game, caller and key.
+func TestIDs(t *testing.T) {
+	first, second := patch.NewID("g-1"), patch.NewID("g-1")
+	require.NotEqual(t, first, second)
+	derived := patch.DeriveID("g-1", "ann", "k")
+	require.Equal(t, derived, patch.DeriveID("g-1", "ann", "k"))
+	for _, other := range []string{
+		patch.DeriveID("g-2", "ann", "k"), patch.DeriveID("g-1", "bob", "k"), patch.DeriveID("g-1", "ann", "k2"),
+	} {
+		require.NotEqual(t, derived, other)
+	}
+	for _, id := range []string{first, derived} {
+		game, ok := patch.GameOf(id)
+		require.True(t, ok, id)
+		require.Equal(t, "g-1", game)
+	}
+	for _, id := range []string{"", "g-1", "g-1.", "G.abcdefghijklmnopqrstuvwxyz", first + "x", "g." + strings.Repeat("1", 26)} {
+		_, ok := patch.GameOf(id)
+		require.False(t, ok, id)
+	}
+	require.Equal(t, "p/r/restore", patch.IdempotencyKey("p", "r", patch.DirectionRestore))
+}
+
+// TestCodes proves that every code says how its run closes.
+func TestCodes(t *testing.T) {
+	failed := map[patch.Code]patch.Closing{
+		patch.CodeCancelled:          patch.ClosesCanceled,
+		patch.CodeServiceUnavailable: patch.ClosesFailed,
+		patch.CodeInternalError:      patch.ClosesFailed,
+		patch.CodePatchInProgress:    patch.ClosesNothing,
+	}
+	for _, code := range patch.Codes() {
+		require.True(t, code.IsKnown())
+		want, special := failed[code]
+		if !special {
+			want = patch.ClosesCompleted
+		}
+		require.Equal(t, want, code.Closing(), code)
+	}
+	require.False(t, patch.Code("").IsKnown())
+	require.Equal(t, patch.ClosesCompleted, patch.Code("").Closing())
+}
+
+// TestEntryIsAlwaysStorable proves that a run with any input leaves a row that
+// the log can take.
+func TestEntryIsAlwaysStorable(t *testing.T) {
+	now := time.Now()
+	entry := patch.Entry(
+		patch.Request{SourceRef: "a\x00\xffb", Reason: strings.Repeat("ä", 4000)},
+		patch.Result{
+			GameID: strings.Repeat("é", 400), Outcome: operation.OutcomeFailure, Code: patch.CodeInvalidRequest,
+			Message: "m", StartedAt: now, FinishedAt: now, Undo: &patch.Undo{Line: patch.LineLeftAlone},
+		})
+	require.NoError(t, entry.Validate())
+	for _, text := range []string{entry.GameID, entry.SourceRef, entry.Reason} {
+		require.True(t, utf8.ValidString(text))
+		require.NotContains(t, text, "\x00")
+		require.LessOrEqual(t, len(text), 2048)
+	}
+	require.LessOrEqual(t, len(entry.GameID), 256)
+	require.Contains(t, entry.Undo, "there is no row")
+}
+
+// TestResultOf proves that a result survives the way through the audit row.
+func TestResultOf(t *testing.T) {
+	now := time.Now().UTC()
+	result := patch.Result{
+		PatchID: "p", GameID: "g", WorkflowID: patch.WorkflowID("g"), RunID: "r",
+		Outcome: operation.OutcomeFailure, Code: patch.CodeConflict, Message: "m",
+		From: patch.Image{Version: "1", ImageRef: "a"}, To: patch.Image{Version: "2", ImageRef: "b"},
+		StartedAt: now, FinishedAt: now,
+	}
+	require.Equal(t, result, patch.ResultOf(patch.Entry(patch.Request{}, result)))
+}
+
+// TestSentences proves that each line of the undo reads as what happened.
+func TestSentences(t *testing.T) {
+	row := patch.Image{Version: "1.4.2", ImageRef: "old"}
+	for want, undo := range map[string]patch.Undo{
+		"container recreated on old; row is running on 1.4.2; container ran new": {Line: patch.LineRecreated, RowStatus: "running", Row: row, Container: "new"},
+		"container already on old; row is running on 1.4.2":                      {Line: patch.LineInLine, RowStatus: "running", Row: row, Container: "old"},
+		"container left alone; row is stopped on 1.4.2":                          {Line: patch.LineLeftAlone, RowStatus: "stopped", Row: row},
+		"container left alone; there is no row":                                  {Line: patch.LineLeftAlone},
+		`abandoned, container may differ from the row; operator "ann": gone`:     {Line: patch.LineAbandoned, By: "ann", Reason: "gone"},
+	} {
+		require.Equal(t, want, undo.Sentence())
+	}
+}
+
+// TestBudgets proves the defaults, the bounds and the readable form.
+func TestBudgets(t *testing.T) {
+	require.Equal(t, patch.DefaultBudgets(), patch.Budgets{}.OrDefaults())
+	require.NoError(t, patch.Budgets{}.Validate())
+	mistyped := patch.Budgets{Store: 1, Manager: patch.Duration(48 * time.Hour), Undo: -1}
+	require.ErrorContains(t, mistyped.Validate(), "store")
+	require.Equal(t, patch.Budgets{
+		Store: patch.Duration(patch.MinBudget), Manager: patch.Duration(patch.MaxBudget), Undo: patch.Duration(patch.MinBudget),
+	}, mistyped.OrDefaults())
+
+	text, err := json.Marshal(patch.DefaultBudgets())
+	require.NoError(t, err)
+	require.JSONEq(t, `{"store":"1m0s","manager":"2m0s","undo":"15m0s"}`, string(text))
+	var back patch.Budgets
+	require.NoError(t, json.Unmarshal(text, &back))
+	require.Equal(t, patch.DefaultBudgets(), back)
+	require.Error(t, json.Unmarshal([]byte(`{"store":"soon"}`), &back))
+}
+
+// TestCommandValidate proves that an operator has to give a reason.
+func TestCommandValidate(t *testing.T) {
+	require.NoError(t, patch.Command{Reason: "r"}.Validate())
+	require.ErrorContains(t, patch.Command{Actor: "a"}.Validate(), "reason")
+	require.ErrorContains(t, patch.Command{Reason: "r", Actor: strings.Repeat("x", 300)}.Validate(), "actor")
+}

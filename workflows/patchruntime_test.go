@@ -1,0 +1,351 @@
+package workflows_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+	"galaxy/gamemaster/internal/ports"
+	"galaxy/gamemaster/workflows"
+)
+
+type converterValues = converter.EncodedValues
+
+var (
+	errStoreDown = errors.New("connection refused")
+	errRTMDown   = &ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: http.StatusServiceUnavailable}
+	errRTMNo     = &ports.RTMError{Kind: ports.ErrRTMRejected, Status: http.StatusUnprocessableEntity, Code: "image_unknown"}
+)
+
+func input() workflows.Input {
+	return workflows.Input{Request: patch.Request{
+		PatchID: patchID, GameID: gameID, Version: "1.4.3",
+		OpSource: operation.OpSourceAdminRest, SourceRef: "ticket-7", Reason: "security fix",
+	}}
+}
+
+// resultInside reads the result out of the error that a run closed with.
+func resultInside(t *testing.T, err error) patch.Result {
+	t.Helper()
+	var result patch.Result
+	var cancelled *temporal.CanceledError
+	var application *temporal.ApplicationError
+	switch {
+	case errors.As(err, &cancelled):
+		require.NoError(t, cancelled.Details(&result))
+	case errors.As(err, &application):
+		require.NoError(t, application.Details(&result))
+		require.Equal(t, string(result.Code), application.Type())
+		require.True(t, application.NonRetryable())
+	default:
+		require.NoError(t, err)
+	}
+	return result
+}
+
+// closing tells how the run closed, in Temporal's words.
+func closing(err error) patch.Closing {
+	var cancelled *temporal.CanceledError
+	switch {
+	case err == nil:
+		return patch.ClosesCompleted
+	case errors.As(err, &cancelled):
+		return patch.ClosesCanceled
+	default:
+		return patch.ClosesFailed
+	}
+}
+
+const (
+	validated = "LoadRecord ValidateVersion "
+	rotated   = validated + "PatchContainer UpdateImage AppendOperationLog"
+)
+
+// matrixRow is one run: what is broken, and what must come of it.
+type matrixRow struct {
+	name    string
+	arrange func(*world)
+	input   func(*workflows.Input)
+	// cancelAt cancels the run during the first call of that port.
+	cancelAt string
+
+	code patch.Code
+	// steps are the exact activity calls.
+	steps string
+	// recreates are the images that Runtime Manager put the container on.
+	recreates []string
+	// row is the version that the row ends on; empty means there is no row.
+	row string
+	// apart says that container and row may differ: a stopped or missing game.
+	apart bool
+	undo  patch.Line
+	noop  bool
+	// atLeast and atMost bound the run in virtual time.
+	atLeast, atMost time.Duration
+}
+
+func matrix() []matrixRow {
+	setStatus := func(status runtime.Status) func(*world) {
+		return func(w *world) { w.row.Status = status }
+	}
+	return []matrixRow{
+		// Success, in its forms.
+		{name: "upgrade", steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
+		{name: "rollback", arrange: func(w *world) {
+			w.row.CurrentEngineVersion, w.row.CurrentImageRef = "1.4.9", "registry.example/engine:1.4.9"
+			w.container.ImageRef = "registry.example/engine:1.4.9"
+		}, steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
+		{name: "noop recreates nothing", input: func(i *workflows.Input) { i.Request.Version = "1.4.2" },
+			steps: validated + "AppendOperationLog", row: "1.4.2", noop: true},
+		{name: "force recreates the version that runs", input: func(i *workflows.Input) {
+			i.Request.Version, i.Request.Force = "1.4.2", true
+		}, steps: rotated, recreates: []string{oldImage}, row: "1.4.2"},
+		{name: "unknown op source counts as admin_rest", input: func(i *workflows.Input) { i.Request.OpSource = "martian" },
+			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
+
+		// LoadRecord.
+		{name: "load: not a semver", input: func(i *workflows.Input) { i.Request.Version = "v1.4" },
+			code: patch.CodeInvalidRequest, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+		{name: "load: no row", arrange: func(w *world) { w.row = nil },
+			code: patch.CodeRuntimeNotFound, steps: "LoadRecord AppendOperationLog", apart: true},
+		{name: "load: stopped", arrange: setStatus(runtime.StatusStopped),
+			code: patch.CodeRuntimeNotRunning, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+		{name: "load: transient, then fine", arrange: func(w *world) { w.on("Get", act{err: errStoreDown}, act{err: errStoreDown}) },
+			steps:     "LoadRecord×3 ValidateVersion PatchContainer UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3", atMost: 5 * time.Second},
+		{name: "load: budget exhausted", arrange: func(w *world) { w.on("Get", act{err: errStoreDown, forever: true}) },
+			code: patch.CodeServiceUnavailable, row: "1.4.2", atLeast: 50 * time.Second, atMost: time.Minute},
+		{name: "load: cancelled", cancelAt: "Get",
+			code: patch.CodeCancelled, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+
+		// ValidateVersion.
+		{name: "validate: not registered", input: func(i *workflows.Input) { i.Request.Version = "1.4.8" },
+			code: patch.CodeEngineVersionNotFound, steps: validated + "AppendOperationLog", row: "1.4.2"},
+		{name: "validate: deprecated", input: func(i *workflows.Input) { i.Request.Version = "1.4.1" },
+			code: patch.CodeEngineVersionNotFound, steps: validated + "AppendOperationLog", row: "1.4.2"},
+		{name: "validate: other minor", input: func(i *workflows.Input) { i.Request.Version = "1.5.0" },
+			code: patch.CodeSemverPatchOnly, steps: validated + "AppendOperationLog", row: "1.4.2"},
+		{name: "validate: unreadable stored version", arrange: func(w *world) { w.row.CurrentEngineVersion = "latest" },
+			code: patch.CodeInvalidRequest, steps: validated + "AppendOperationLog", row: "latest"},
+		{name: "validate: transient, then fine", arrange: func(w *world) { w.on("GetVersion", act{err: errStoreDown}) },
+			steps:     "LoadRecord ValidateVersion×2 PatchContainer UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3", atMost: 5 * time.Second},
+		{name: "validate: budget exhausted", arrange: func(w *world) { w.on("GetVersion", act{err: errStoreDown, forever: true}) },
+			code: patch.CodeServiceUnavailable, row: "1.4.2", atLeast: 50 * time.Second, atMost: time.Minute},
+		{name: "validate: cancelled", cancelAt: "GetVersion",
+			code: patch.CodeCancelled, steps: validated + "AppendOperationLog", row: "1.4.2"},
+
+		// PatchContainer.
+		{name: "patch: refused for good", arrange: func(w *world) { w.on("Patch", act{err: errRTMNo}) },
+			code:  patch.CodeServiceUnavailable,
+			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
+		{name: "patch: transient, then fine", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown}, act{err: errRTMDown}) },
+			steps:     validated + "PatchContainer×3 UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3", atMost: 10 * time.Second},
+		{name: "patch: Retry-After is kept", arrange: func(w *world) {
+			w.on("Patch", act{err: &ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 429, RetryAfter: 40 * time.Second}})
+		}, steps: validated + "PatchContainer×2 UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3", atLeast: 40 * time.Second, atMost: 42 * time.Second},
+		{name: "patch: budget exhausted", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown, forever: true}) },
+			code: patch.CodeServiceUnavailable, row: "1.4.2", undo: patch.LineInLine,
+			atLeast: 100 * time.Second, atMost: 2 * time.Minute},
+		{name: "patch: done but timed out", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown, applied: true}) },
+			steps:     validated + "PatchContainer×2 UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3"},
+		{name: "patch: done but refused, put back", arrange: func(w *world) { w.on("Patch", act{err: errRTMNo, applied: true}) },
+			code:      patch.CodeServiceUnavailable,
+			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "patch: cancelled before it happened", cancelAt: "Patch", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown}) },
+			code:  patch.CodeCancelled,
+			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
+		{name: "patch: cancelled after it happened", cancelAt: "Patch",
+			code:      patch.CodeCancelled,
+			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+
+		// UpdateImage.
+		{name: "record: stopped meanwhile", arrange: func(w *world) { w.on("UpdateImage", act{before: setStatus(runtime.StatusStopped)}) },
+			code:      patch.CodeConflict,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.2", apart: true, undo: patch.LineLeftAlone},
+		{name: "record: unreachable meanwhile", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable)})
+		}, code: patch.CodeConflict,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "record: row gone meanwhile", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: func(w *world) { w.row = nil }})
+		}, code: patch.CodeRuntimeNotFound,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			recreates: []string{newImage}, apart: true, undo: patch.LineLeftAlone},
+		{name: "record: transient, then fine", arrange: func(w *world) { w.on("UpdateImage", act{err: errStoreDown}) },
+			steps:     validated + "PatchContainer UpdateImage×2 AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3", atMost: 5 * time.Second},
+		{name: "record: budget exhausted, put back", arrange: func(w *world) { w.on("UpdateImage", act{err: errStoreDown, forever: true}) },
+			code: patch.CodeServiceUnavailable, recreates: []string{newImage, oldImage}, row: "1.4.2",
+			undo: patch.LineRecreated, atLeast: 50 * time.Second, atMost: time.Minute},
+		{name: "record: committed but the reply was lost", arrange: func(w *world) { w.on("UpdateImage", act{err: errStoreDown, applied: true}) },
+			steps:     validated + "PatchContainer UpdateImage×2 AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3"},
+		{name: "record: reply lost, then the status moved on", arrange: func(w *world) {
+			w.on("UpdateImage", act{err: errStoreDown, applied: true, after: setStatus(runtime.StatusGenerationInProgress)})
+		}, steps: validated + "PatchContainer UpdateImage×2 AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3"},
+		{name: "record: every reply lost, the patch stands", arrange: func(w *world) {
+			w.on("UpdateImage", act{err: errStoreDown, applied: true, forever: true})
+		}, recreates: []string{newImage}, row: "1.4.3", undo: patch.LineInLine, atLeast: 50 * time.Second},
+		{name: "record: cancelled too late", cancelAt: "UpdateImage",
+			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
+		{name: "record: reload fails, the rotation stands", arrange: func(w *world) {
+			w.on("Get", act{}, act{err: errStoreDown})
+		}, steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
+
+		// RestoreContainer.
+		{name: "undo: transient, then fine", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationFailed)})
+			w.on("Inspect", act{err: errRTMDown}, act{err: errRTMDown})
+		}, code: patch.CodeConflict,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer×3 AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "undo: done but timed out", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable)})
+			w.on("Patch", act{}, act{err: errRTMDown, applied: true})
+		}, code: patch.CodeConflict,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer×2 AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineInLine},
+		{name: "undo: waits for the turn", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationInProgress)})
+			w.on("Get", act{}, act{}, act{}, act{}, act{}, act{before: setStatus(runtime.StatusRunning)})
+		}, code: patch.CodeConflict,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer×4 AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated,
+			atLeast: 15 * time.Second, atMost: 16 * time.Second},
+		{name: "undo: game stopped while the turn was waited for", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationInProgress)})
+			w.on("Get", act{}, act{}, act{}, act{before: setStatus(runtime.StatusStopped)})
+		}, code: patch.CodeConflict, recreates: []string{newImage}, row: "1.4.2", apart: true, undo: patch.LineLeftAlone},
+		{name: "undo: follows another writer's row", arrange: func(w *world) {
+			w.on("UpdateImage", act{before: func(w *world) {
+				w.row.Status = runtime.StatusEngineUnreachable
+				w.row.CurrentEngineVersion, w.row.CurrentImageRef = "1.4.7", "registry.example/engine:1.4.7"
+			}})
+		}, code: patch.CodeConflict, recreates: []string{newImage, "registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
+		{name: "undo: store down, then fine", arrange: func(w *world) {
+			w.on("Patch", act{err: errRTMNo})
+			w.on("Get", act{}, act{err: errStoreDown}, act{err: errStoreDown})
+		}, code: patch.CodeServiceUnavailable,
+			steps: validated + "PatchContainer RestoreContainer×3 AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
+		{name: "undo: cancelled meanwhile, goes on", cancelAt: "Inspect", arrange: func(w *world) {
+			w.on("Patch", act{err: errRTMNo, applied: true})
+		}, code: patch.CodeServiceUnavailable,
+			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",
+			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+
+		// AppendOperationLog.
+		{name: "audit: down for long, written in the end", arrange: func(w *world) {
+			for range 12 {
+				w.on("Append", act{err: errStoreDown})
+			}
+		}, steps: validated + "PatchContainer UpdateImage AppendOperationLog×13",
+			recreates: []string{newImage}, row: "1.4.3", atLeast: 2 * time.Minute},
+		{name: "audit: written but the reply was lost", arrange: func(w *world) { w.on("Append", act{err: errStoreDown, applied: true}) },
+			steps:     validated + "PatchContainer UpdateImage AppendOperationLog×2",
+			recreates: []string{newImage}, row: "1.4.3"},
+		{name: "audit: cancelled too late", cancelAt: "Append", steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
+	}
+}
+
+// TestMatrix proves, for every step and every way in which it can go wrong,
+// which activities run, how the run closes, with which code, what Runtime
+// Manager did, and that container and row end up together with one audit row
+// written.
+func TestMatrix(t *testing.T) {
+	for _, row := range matrix() {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			row.check(t)
+		})
+	}
+}
+
+func (row matrixRow) check(t *testing.T) {
+	w := newWorld()
+	in := input()
+	if row.input != nil {
+		row.input(&in)
+	}
+	if row.arrange != nil {
+		row.arrange(w)
+	}
+	o := w.run(t, in, func(env *testsuite.TestWorkflowEnvironment) {
+		if row.cancelAt != "" {
+			w.cancelDuring(row.cancelAt, env)
+		}
+	})
+
+	require.Equal(t, row.code, o.result.Code, o.result.Message)
+	require.Equal(t, row.code.Closing(), closing(o.err))
+	require.Equal(t, row.code == "", o.result.IsSuccess())
+	if row.steps != "" {
+		require.Equal(t, row.steps, w.stepsRun())
+	}
+	require.Equal(t, row.recreates, w.recreatedOn())
+	require.Equal(t, row.noop, o.result.Noop)
+	if row.row == "" {
+		require.Nil(t, w.row)
+	} else {
+		require.Equal(t, row.row, w.row.CurrentEngineVersion)
+	}
+	if !row.apart {
+		require.True(t, w.inLine(), "container %v, row %v", w.container, w.row)
+	}
+	if row.undo == "" {
+		require.Nil(t, o.result.Undo)
+	} else {
+		require.NotNil(t, o.result.Undo)
+		require.Equal(t, row.undo, o.result.Undo.Line)
+	}
+	require.GreaterOrEqual(t, o.elapsed, row.atLeast)
+	if row.atMost != 0 {
+		require.LessOrEqual(t, o.elapsed, row.atMost)
+	}
+	checkAudit(t, w, o.result)
+}
+
+// checkAudit proves that the run left exactly one row, which tells the result.
+func checkAudit(t *testing.T, w *world, result patch.Result) {
+	t.Helper()
+	require.Len(t, w.entries, 1)
+	entry := w.entries[0]
+	require.Equal(t, result.Outcome, entry.Outcome)
+	require.Equal(t, string(result.Code), entry.ErrorCode)
+	require.Equal(t, patchID, entry.PatchID)
+	require.Equal(t, result.RunID, entry.RunID)
+	require.Equal(t, operation.OpSourceAdminRest, entry.OpSource)
+	require.Equal(t, "ticket-7", entry.SourceRef)
+	require.Equal(t, "security fix", entry.Reason)
+	require.Equal(t, result.From.Version, entry.FromVersion)
+	require.Equal(t, result.To.Version, entry.ToVersion)
+	require.Equal(t, result.Undo != nil, entry.Undo != "")
+	require.NotNil(t, entry.FinishedAt)
+}
+
+// cancelDuring cancels the run while the first call of a port is under way.
+func (w *world) cancelDuring(call string, env *testsuite.TestWorkflowEnvironment) {
+	acts := w.script[call]
+	if len(acts) == 0 {
+		acts = []act{{}}
+	}
+	acts[0].before = func(*world) { env.CancelWorkflow() }
+	w.script[call] = acts
+}
