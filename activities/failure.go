@@ -94,8 +94,6 @@ func classify(err error) (patch.Code, temporal.ApplicationErrorOptions) {
 		return patch.CodeRuntimeNotFound, expected
 	case errors.Is(err, engineversion.ErrNotFound):
 		return patch.CodeEngineVersionNotFound, expected
-	case errors.Is(err, runtime.ErrConflict):
-		return patch.CodeConflict, expected
 	case errors.Is(err, ports.ErrInvalidInput):
 		return patch.CodeInternalError, final
 	case errors.Is(err, ports.ErrRTMRejected):

@@ -102,7 +102,7 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		Now:                  input.Now,
 	})
 	if errors.Is(err, runtime.ErrConflict) {
-		return a.settleConflict(ctx, input, err)
+		return a.settleConflict(ctx, input)
 	}
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
@@ -111,8 +111,8 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 }
 
 // settleConflict reads the row that refused the swap.
-func (a *Activities) settleConflict(ctx context.Context, input UpdateImageInput, conflict error) (UpdateImageResult, error) {
-	const op = "runtime status changed during patch"
+func (a *Activities) settleConflict(ctx context.Context, input UpdateImageInput) (UpdateImageResult, error) {
+	const op = "read the record that refused the rotation"
 	record, err := a.runtimes.Get(ctx, input.Record.GameID)
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
@@ -122,7 +122,7 @@ func (a *Activities) settleConflict(ctx context.Context, input UpdateImageInput,
 	if input.Plan.Recorded(record) && input.Plan.From != input.Plan.To {
 		return UpdateImageResult{Record: record, FoundDone: true, Attempt: attempt(ctx)}, nil
 	}
-	return UpdateImageResult{}, failed(ctx, op, conflict)
+	return UpdateImageResult{}, failed(ctx, op, patch.LostSwap(record))
 }
 
 // reload reads the row after the rotation. The rotation stands whether or not

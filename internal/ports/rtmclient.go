@@ -16,7 +16,8 @@ var (
 	// answer, an unreadable one, 429 or 5xx. Whether it took effect is unknown.
 	ErrRTMUnavailable = errors.New("runtime manager unavailable")
 
-	// ErrRTMRejected says that Runtime Manager refused the call for good (4xx).
+	// ErrRTMRejected says that the call cannot succeed as it is: Runtime Manager
+	// refused it for good (3xx, 4xx, 501, 505), or it cannot even be sent.
 	ErrRTMRejected = errors.New("runtime manager rejected the call")
 
 	// ErrContainerNotFound says that the game has no container. It is an
@@ -92,23 +93,28 @@ type RTMError struct {
 	// RetryAfter is how long Runtime Manager asked to be left alone; zero when
 	// it did not ask.
 	RetryAfter time.Duration
-	// Err is the transport's error when there was no answer.
+	// Err says why there was no answer that could be used; nil when Runtime
+	// Manager itself said no.
 	Err error
 }
 
-// Error names the status, the code and the message.
+// Error names the status and, where Runtime Manager gave them, code and message.
 func (e *RTMError) Error() string {
 	switch {
 	case e.Err != nil:
 		return fmt.Sprintf("%s: %s", e.Kind, e.Err)
-	case e.Code != "" || e.Message != "":
-		return fmt.Sprintf("%s: HTTP %d: %s: %s", e.Kind, e.Status, e.Code, e.Message)
 	default:
-		return fmt.Sprintf("%s: HTTP %d", e.Kind, e.Status)
+		text := fmt.Sprintf("%s: HTTP %d", e.Kind, e.Status)
+		for _, said := range []string{e.Code, e.Message} {
+			if said != "" {
+				text += ": " + said
+			}
+		}
+		return text
 	}
 }
 
-// Unwrap returns the sentinel and the transport's error.
+// Unwrap returns the sentinel and Err.
 func (e *RTMError) Unwrap() []error {
 	if e.Err == nil {
 		return []error{e.Kind}

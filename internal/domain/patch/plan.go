@@ -109,3 +109,10 @@ func (plan Plan) SameImage() bool { return plan.From.ImageRef == plan.To.ImageRe
 // that changed nothing it tells an own write, whose reply was lost, from
 // somebody else's.
 func (plan Plan) Recorded(record runtime.RuntimeRecord) bool { return ImageOf(record) == plan.To }
+
+// LostSwap is the refusal of a patch whose row, record, has left the status
+// that the rotation was guarded by.
+func LostSwap(record runtime.RuntimeRecord) error {
+	return refuse(CodeConflict,
+		fmt.Sprintf("runtime status changed during the patch: it is %q by now, want %q", record.Status, runtime.StatusRunning))
+}

@@ -1,0 +1,166 @@
+package rtm
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"galaxy/gamemaster/internal/ports"
+)
+
+const (
+	// maxText bounds a code, a message or a status of Runtime Manager, in
+	// bytes: they go to logs, histories and audit rows.
+	maxText = 200
+
+	// maxImageRef bounds an image reference, in bytes: name, tag and digest
+	// together stay under 500.
+	maxImageRef = 1024
+
+	// maxRetryAfter bounds what Runtime Manager may ask for. A longer pause
+	// would outlast the budget of the step that waits.
+	maxRetryAfter = 5 * time.Minute
+)
+
+// kinds and exceptions are the one table that tells permanent from transient.
+// By class: a redirect or a refusal stays what it is, a broken server may
+// recover.
+var kinds = map[int]error{
+	2: nil,
+	3: ports.ErrRTMRejected,
+	4: ports.ErrRTMRejected,
+	5: ports.ErrRTMUnavailable,
+}
+
+var exceptions = map[int]error{
+	http.StatusRequestTimeout:          ports.ErrRTMUnavailable,
+	http.StatusTooEarly:                ports.ErrRTMUnavailable,
+	http.StatusTooManyRequests:         ports.ErrRTMUnavailable,
+	http.StatusNotImplemented:          ports.ErrRTMRejected,
+	http.StatusHTTPVersionNotSupported: ports.ErrRTMRejected,
+}
+
+// verdict returns nil for 2xx and otherwise the sentinel of the status. A
+// status that HTTP does not know proves nothing, so it counts as no answer.
+func verdict(status int) error {
+	if kind, ok := exceptions[status]; ok {
+		return kind
+	}
+	if kind, ok := kinds[status/100]; ok {
+		return kind
+	}
+	return ports.ErrRTMUnavailable
+}
+
+// answer is what came back, read to the end. readErr says why body is not
+// whole.
+type answer struct {
+	status  int
+	header  http.Header
+	body    []byte
+	readErr error
+}
+
+// container reads the answer as the container of gameID. Nothing but a 200 that
+// names the game and fills every field will do: a 202 has not done anything
+// yet, and a page that some proxy put there has none of the fields. The
+// Content-Type is not looked at, the fields prove more.
+func (a answer) container(gameID string) (ports.Container, error) {
+	var container ports.Container
+	switch {
+	case a.status != http.StatusOK:
+		return container, errors.New("the contract knows no such answer")
+	case a.readErr != nil:
+		return container, a.readErr
+	case json.Unmarshal(a.body, &container) != nil:
+		return container, errors.New("the answer is not the contract's JSON")
+	case container.GameID != gameID:
+		return container, errors.New("the answer speaks of another game")
+	case container.ImageRef == "" || !printable(container.ImageRef, maxImageRef):
+		return container, errors.New("the answer names no image")
+	case container.Status == "" || !printable(container.Status, maxText):
+		return container, errors.New("the answer names no status")
+	}
+	return container, nil
+}
+
+// unreadable is the error of a 2xx that does not say what it should.
+func (a answer) unreadable(err error) *ports.RTMError {
+	return unanswered(a.status, fmt.Errorf("unreadable or contradicting answer (HTTP %d): %w", a.status, err))
+}
+
+// failure is the error of a status that is not a success. A body that is cut
+// off or no error envelope costs the code and the message, not the verdict.
+func (a answer) failure() *ports.RTMError {
+	var envelope struct {
+		Error struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	failure := &ports.RTMError{Kind: verdict(a.status), Status: a.status}
+	if a.readErr == nil && json.Unmarshal(a.body, &envelope) == nil {
+		failure.Code = clean(envelope.Error.Code)
+		failure.Message = clean(envelope.Error.Message)
+	}
+	if errors.Is(failure.Kind, ports.ErrRTMUnavailable) {
+		failure.RetryAfter = retryAfter(a.header)
+	}
+	return failure
+}
+
+// retryAfter reads Retry-After, in seconds or as a date (RFC 9110, 10.2.3),
+// and returns at most maxRetryAfter, zero for anything that is not a time to
+// come. A date is measured against the answer's own Date, so that the two
+// clocks need not agree.
+func retryAfter(header http.Header) time.Duration {
+	value := header.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if strings.Trim(value, "0123456789") == "" {
+		seconds, err := strconv.ParseInt(value, 10, 32)
+		if err != nil { // all digits: only too large a number fails
+			return maxRetryAfter
+		}
+		return min(time.Duration(seconds)*time.Second, maxRetryAfter)
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now, err := http.ParseTime(header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return min(max(until.Sub(now), 0), maxRetryAfter)
+}
+
+// clean makes text fit for a log line: valid UTF-8, printable, on one line, at
+// most maxText bytes, cut between runes.
+func clean(text string) string {
+	var cleaned strings.Builder
+	for _, char := range text {
+		if !unicode.IsPrint(char) {
+			char = ' '
+		}
+		if cleaned.Len()+utf8.RuneLen(char) > maxText {
+			break
+		}
+		cleaned.WriteRune(char)
+	}
+	return strings.TrimSpace(cleaned.String())
+}
+
+// printable reports whether text is valid UTF-8 of at most limit bytes without
+// control or format characters.
+func printable(text string, limit int) bool {
+	return len(text) <= limit && utf8.ValidString(text) &&
+		!strings.ContainsFunc(text, func(char rune) bool { return !unicode.IsPrint(char) })
+}

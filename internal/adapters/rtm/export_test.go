@@ -1,0 +1,4 @@
+package rtm
+
+// NewTransport is the client's own transport.
+var NewTransport = newTransport

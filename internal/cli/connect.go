@@ -1,0 +1,165 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/adapters/rtm"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/telemetry"
+	"galaxy/gamemaster/migrations"
+	"galaxy/gamemaster/starter"
+	"galaxy/gamemaster/workflows"
+)
+
+// temporalConnection is a client and what it is connected to.
+type temporalConnection struct {
+	client.Client
+	address   string
+	namespace string
+}
+
+// connectTemporal makes a client from TEMPORAL_* and the SDK's configuration
+// file. It connects when it is first used, so that an API can start, and say
+// what is missing, before Temporal is there.
+func connectTemporal(environ map[string]string, logger *slog.Logger) (temporalConnection, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: lookup(environ)})
+	if err != nil {
+		return temporalConnection{}, fmt.Errorf("read TEMPORAL_*: %w", err)
+	}
+	return dialTemporal(options, logger)
+}
+
+func dialTemporal(options client.Options, logger *slog.Logger) (temporalConnection, error) {
+	if options.HostPort == "" {
+		options.HostPort = client.DefaultHostPort
+	}
+	if options.Namespace == "" {
+		options.Namespace = client.DefaultNamespace
+	}
+	options.Logger = telemetry.ForTemporal(logger)
+	connection, err := client.NewLazyClient(options)
+	if err != nil {
+		return temporalConnection{}, fmt.Errorf("temporal at %s: %w", options.HostPort, err)
+	}
+	return temporalConnection{Client: connection, address: options.HostPort, namespace: options.Namespace}, nil
+}
+
+// lookup lets envconfig read the process's environment as the tests give it.
+type lookup map[string]string
+
+func (l lookup) LookupEnv(key string) (string, bool) { value, ok := l[key]; return value, ok }
+
+func (l lookup) Environ() []string {
+	list := make([]string, 0, len(l))
+	for _, key := range slices.Sorted(maps.Keys(l)) {
+		list = append(list, key+"="+l[key])
+	}
+	return list
+}
+
+// newActivities puts the steps together over a database and Runtime Manager.
+func newActivities(pool *pgxpool.Pool, rtmURL string) (*activities.Activities, *rtm.Client, error) {
+	manager, err := rtm.New(rtm.Options{BaseURL: rtmURL})
+	if err != nil {
+		return nil, nil, err
+	}
+	steps, err := activities.New(activities.Dependencies{
+		RuntimeRecords: postgres.NewRuntimeRecords(pool),
+		EngineVersions: postgres.NewEngineVersions(pool),
+		OperationLogs:  postgres.NewOperationLog(pool),
+		RTM:            manager,
+	})
+	return steps, manager, err
+}
+
+// apiParts is what an API server is put together from.
+type apiParts struct {
+	pool        *pgxpool.Pool
+	databaseURL string
+	temporal    temporalConnection
+	taskQueue   string
+	budgets     patch.Budgets
+	tokens      api.Tokens
+	logger      *slog.Logger
+}
+
+// newAPI puts the API together; without tokens it lets everybody pass, which
+// the server allows on loopback only.
+func newAPI(parts apiParts) (*api.Server, error) {
+	log := postgres.NewOperationLog(parts.pool)
+	patches, err := starter.New(starter.Options{
+		Client: parts.temporal, AuditLog: log, TaskQueue: parts.taskQueue, Budgets: parts.budgets,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.New(api.Options{
+		Patcher: patches, Runtimes: postgres.NewRuntimeRecords(parts.pool), Operations: log,
+		Checks: []api.Check{
+			{Name: "postgres", Check: parts.pool.Ping},
+			{Name: "migrations", Check: checkMigrations(parts.databaseURL)},
+			{Name: "temporal", Check: parts.temporal.check},
+		},
+		Tokens: parts.tokens, AllowAnonymous: len(parts.tokens) == 0,
+		Logger: parts.logger,
+	})
+}
+
+// checkMigrations says which migrations are missing. Once none is, none can be
+// missing again, and the database is left alone.
+func checkMigrations(databaseURL string) func(context.Context) error {
+	var done atomic.Bool
+	return func(ctx context.Context) error {
+		if done.Load() {
+			return nil
+		}
+		pending, err := migrations.Pending(ctx, databaseURL)
+		if err != nil {
+			return err
+		}
+		if pending > 0 {
+			return fmt.Errorf("%d migrations are pending, run `gamemaster migrate up`", pending)
+		}
+		done.Store(true)
+		return nil
+	}
+}
+
+// check says what is missing at Temporal: the server, or search attributes of
+// the namespace.
+func (t temporalConnection) check(ctx context.Context) error {
+	if _, err := t.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("no answer from %s: %w", t.address, err)
+	}
+	known, err := t.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: t.namespace})
+	if err != nil {
+		return fmt.Errorf("namespace %q at %s: %w", t.namespace, t.address, err)
+	}
+	var mends []string
+	wanted := workflows.SearchAttributes()
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
+		if _, ok := known.GetCustomAttributes()[name]; !ok {
+			mends = append(mends, fmt.Sprintf("--name %s --type %s", name, wanted[name]))
+		}
+	}
+	if len(mends) > 0 {
+		return errors.New("search attributes are missing, run `temporal operator search-attribute create " +
+			strings.Join(mends, " ") + "`")
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/config"
+	"galaxy/gamemaster/internal/telemetry"
+)
+
+type devCommand struct {
+	API      string `name:"api" help:"Address of the API." default:"127.0.0.1:8080"`
+	Temporal string `help:"Address of the embedded Temporal server." default:"127.0.0.1:7233"`
+	UI       string `name:"ui" help:"Address of the Temporal UI." default:"127.0.0.1:8233"`
+	RTM      string `name:"rtm" help:"Address of the Runtime Manager simulator." default:"127.0.0.1:8090"`
+	Data     string `help:"Directory that keeps the data between runs (default: one of your user's own)." type:"path"`
+}
+
+// Run starts the stack and keeps it until the process is told to stop or a part
+// of it ends.
+func (c *devCommand) Run(p *process) error {
+	settings, err := config.Load(p.environ)
+	if err != nil {
+		return refused(err)
+	}
+	var tokens api.Tokens
+	if settings.Tokens != "" {
+		if tokens, err = api.ParseTokens(settings.Tokens); err != nil {
+			return refused(fmt.Errorf("GAMEMASTER_TOKENS: %w", err))
+		}
+	}
+	dir, err := c.dataDir()
+	if err != nil {
+		return err
+	}
+	s, err := startStack(p.ctx, stackOptions{
+		dir: dir, apiAddr: c.API, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
+		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
+		tokens: tokens, taskQueue: settings.TaskQueue, budgets: settings.Budgets(),
+		progress: p.stderr, logger: p.devLogger(settings),
+	})
+	if err != nil {
+		return err
+	}
+	s.describe(p.stdout)
+	fmt.Fprintf(p.stdout, "  %-16s %s\n\n", "Data", dir)
+	fmt.Fprintf(p.stdout, "Try:  gamemaster patch demo-1 1.4.3 --server %s\n", s.apiURL)
+	fmt.Fprintf(p.stdout, "      curl -s %s/api/v1/internal/runtimes/demo-1/patch -H 'Content-Type: application/json' -d '{\"version\":\"1.4.4\"}'\n", s.apiURL)
+	fmt.Fprintln(p.stdout, "Stop: Ctrl-C")
+	err = s.Wait(p.ctx)
+	return errors.Join(err, s.Close())
+}
+
+// describe prints where everything is. The database's password is not shown.
+func (s *stack) describe(out io.Writer) {
+	rtmNote := ""
+	if s.simulator != nil {
+		rtmNote = "  (simulator; control at /sim)"
+	}
+	fmt.Fprintf(out, "  %-16s %s\n", "API", s.apiURL)
+	if s.uiURL != "" {
+		fmt.Fprintf(out, "  %-16s %s\n", "Temporal UI", s.uiURL)
+	}
+	fmt.Fprintf(out, "  %-16s %s\n", "Temporal", s.temporal.address)
+	fmt.Fprintf(out, "  %-16s %s%s\n", "Runtime Manager", s.rtmURL, rtmNote)
+	config := s.pool.Config().ConnConfig
+	fmt.Fprintf(out, "  %-16s %s:%d/%s\n", "Postgres", config.Host, config.Port, config.Database)
+}
+
+// devLogger logs for a person: text, and only what went wrong unless asked for
+// more.
+func (p *process) devLogger(settings config.Config) *slog.Logger {
+	level, format := slog.LevelWarn, "text"
+	if p.environ["GAMEMASTER_LOG_LEVEL"] != "" {
+		level = settings.LogLevel
+	}
+	if p.environ["GAMEMASTER_LOG_FORMAT"] != "" {
+		format = settings.LogFormat
+	}
+	return telemetry.NewLogger(p.stderr, format, level)
+}
+
+// dataDir returns the directory of the data, which it makes when it is missing.
+func (c *devCommand) dataDir() (string, error) {
+	dir := c.Data
+	if dir == "" {
+		var err error
+		if dir, err = defaultDataDir(); err != nil {
+			return "", err
+		}
+	}
+	// Postgres runs under another user when this is root, who has to pass
+	// through; what is in it is closed to others by its own modes.
+	const passable = 0o755
+	if err := os.MkdirAll(dir, passable); err != nil {
+		return "", fmt.Errorf("data directory: %w", err)
+	}
+	return dir, nil
+}
+
+// rootDataDir is where root's data is kept: Postgres refuses to run as root, and
+// the user that it runs as cannot pass through root's home.
+const rootDataDir = "/var/lib/gamemaster-dev"
+
+func defaultDataDir() (string, error) {
+	if os.Geteuid() == 0 {
+		return rootDataDir, nil
+	}
+	if data := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(data) {
+		return filepath.Join(data, "gamemaster", "dev"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no home directory to keep the data in, give --data: %w", err)
+	}
+	return filepath.Join(home, ".local", "share", "gamemaster", "dev"), nil
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+// The sample data of an empty database.
+const (
+	sampleVersion = "1.4.2"
+	sampleGames   = 5
+	sampleStopped = "demo-stopped"
+)
+
+func sampleImage(version string) string { return "registry.example/galaxy/engine:" + version }
+
+func sampleVersions() []engineversion.EngineVersion {
+	versions := []engineversion.EngineVersion{
+		{Version: "1.4.1", Status: engineversion.StatusDeprecated},
+		{Version: "1.4.2", Status: engineversion.StatusActive},
+		{Version: "1.4.3", Status: engineversion.StatusActive},
+		{Version: "1.4.4", Status: engineversion.StatusActive},
+		{Version: "1.5.0", Status: engineversion.StatusActive},
+	}
+	for i := range versions {
+		versions[i].ImageRef = sampleImage(versions[i].Version)
+	}
+	return versions
+}
+
+func sampleRecords(now time.Time) []runtime.RuntimeRecord {
+	record := runtime.RuntimeRecord{
+		Status: runtime.StatusRunning, CurrentImageRef: sampleImage(sampleVersion), CurrentEngineVersion: sampleVersion,
+		CreatedAt: now, UpdatedAt: now, StartedAt: &now,
+	}
+	var records []runtime.RuntimeRecord
+	for i := range sampleGames {
+		record.GameID = fmt.Sprintf("demo-%d", i+1)
+		records = append(records, record)
+	}
+	record.GameID, record.Status, record.StoppedAt = sampleStopped, runtime.StatusStopped, &now
+	return append(records, record)
+}
+
+// laySample registers the sample versions and games in a database that has
+// neither, and gives each game its container at the simulator. A start that was
+// cut short in the middle is brought to its end by the next one.
+func laySample(ctx context.Context, s *stack) error {
+	versions, records := postgres.NewEngineVersions(s.pool), postgres.NewRuntimeRecords(s.pool)
+	known, err := versions.List(ctx)
+	if err != nil {
+		return err
+	}
+	games, err := records.List(ctx)
+	if err != nil {
+		return err
+	}
+	if len(known) > 0 && len(games) > 0 {
+		return nil
+	}
+	// The games come last, so that a database with games is complete.
+	for _, version := range sampleVersions() {
+		if err := versions.Insert(ctx, version); err != nil && !errors.Is(err, engineversion.ErrConflict) {
+			return err
+		}
+	}
+	samples := sampleRecords(time.Now().UTC())
+	if err := layContainers(s, samples); err != nil {
+		return err
+	}
+	for _, record := range samples {
+		if err := records.Insert(ctx, record); err != nil && !errors.Is(err, runtime.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+// layContainers gives each sample game its container; at a Runtime Manager that
+// is somebody else's nothing is laid.
+func layContainers(s *stack, records []runtime.RuntimeRecord) error {
+	if s.simulator == nil {
+		return nil
+	}
+	for _, record := range records {
+		if err := s.simulator.PutRuntime(record.GameID, record.CurrentImageRef, string(record.Status)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

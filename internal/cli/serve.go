@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+
+	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/config"
+	"galaxy/gamemaster/internal/telemetry"
+	"galaxy/gamemaster/worker"
+)
+
+type apiCommand struct {
+	Addr string `help:"Address to listen on." default:"127.0.0.1:8080" env:"GAMEMASTER_API_ADDR"`
+}
+
+// Run serves the API until the process is told to stop.
+func (c *apiCommand) Run(p *process) error {
+	settings, err := config.Load(p.environ, config.NeedDatabase, config.NeedTokens)
+	if err != nil {
+		return refused(err)
+	}
+	tokens, err := api.ParseTokens(settings.Tokens)
+	if err != nil {
+		return refused(fmt.Errorf("GAMEMASTER_TOKENS: %w", err))
+	}
+	logger := p.logger(settings)
+	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-api"))
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	defer pool.Close()
+	temporal, err := connectTemporal(p.environ, logger)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	server, err := newAPI(apiParts{
+		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal,
+		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), tokens: tokens, logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := listen("api", c.Addr)
+	if err != nil {
+		return err
+	}
+	logger.Info("api is listening", "addr", listener.Addr().String(), "temporal", temporal.address, "namespace", temporal.namespace)
+	return server.Serve(p.ctx, listener)
+}
+
+type workerCommand struct{}
+
+// Run polls for work until the process is told to stop.
+func (c *workerCommand) Run(p *process) error {
+	settings, err := config.Load(p.environ, config.NeedDatabase, config.NeedRTM)
+	if err != nil {
+		return refused(err)
+	}
+	logger := p.logger(settings)
+	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-worker"))
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	defer pool.Close()
+	steps, manager, err := newActivities(pool, settings.RTMURL)
+	if err != nil {
+		return refused(fmt.Errorf("RTM_URL: %w", err))
+	}
+	defer manager.Close()
+	temporal, err := connectTemporal(p.environ, logger)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
+	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps})
+	if err != nil {
+		return fmt.Errorf("temporal at %s: %w", temporal.address, err)
+	}
+	return nil
+}
+
+func (p *process) logger(settings config.Config) *slog.Logger {
+	return telemetry.NewLogger(p.stderr, settings.LogFormat, settings.LogLevel)
+}
+
+// listen listens on addr, and names the part when somebody else does already.
+func listen(part, addr string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%s: address %s is already in use", part, addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", part, err)
+	}
+	return listener, nil
+}

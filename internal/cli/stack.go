@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.temporal.io/sdk/client"
+	"golang.org/x/sync/errgroup"
+
+	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/devstack"
+	"galaxy/gamemaster/internal/devstack/rtmsim"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/migrations"
+	"galaxy/gamemaster/worker"
+	"galaxy/gamemaster/workflows"
+)
+
+// databaseName is the database on the embedded Postgres.
+const databaseName = "gamemaster"
+
+// stackOptions says what a stack is made of. The zero value is all embedded, on
+// free loopback ports, with throw-away data.
+type stackOptions struct {
+	// dir keeps the data between runs.
+	dir string
+	// Addresses to listen on; empty means a free one on loopback.
+	apiAddr, temporalAddr, uiAddr, rtmAddr string
+	// databaseURL and rtmURL replace an embedded part, and so does
+	// TEMPORAL_ADDRESS in environ.
+	databaseURL, rtmURL string
+	environ             map[string]string
+	tokens              api.Tokens
+	taskQueue           string
+	budgets             patch.Budgets
+	progress            io.Writer
+	logger              *slog.Logger
+}
+
+func (o stackOptions) externalTemporal() bool { return o.environ["TEMPORAL_ADDRESS"] != "" }
+
+// stack is everything on one machine: the parts that gamemaster needs, and
+// gamemaster itself.
+type stack struct {
+	options     stackOptions
+	databaseURL string
+	pool        *pgxpool.Pool
+	temporal    temporalConnection
+	// uiURL is empty when Temporal is somebody else's.
+	uiURL string
+	// simulator is nil when Runtime Manager is somebody else's.
+	simulator      *rtmsim.Simulator
+	rtmURL, apiURL string
+
+	// failed gets the first part that ended by itself.
+	failed  chan error
+	closers []func() error
+}
+
+// startStack starts a stack and returns when it serves. Whatever it started is
+// stopped again when it cannot.
+func startStack(ctx context.Context, options stackOptions) (_ *stack, err error) {
+	s := &stack{options: options, failed: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	// Ports first: nothing is started beside a running one.
+	apiListener, err := s.listen("api", options.apiAddr)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.startManager(); err != nil {
+		return nil, err
+	}
+	if err := s.startServers(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.prepareDatabase(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.startWorker(); err != nil {
+		return nil, err
+	}
+	return s, s.startAPI(apiListener)
+}
+
+const freePort = "127.0.0.1:0"
+
+func (s *stack) listen(part, addr string) (net.Listener, error) {
+	if addr == "" {
+		addr = freePort
+	}
+	listener, err := listen(part, addr)
+	if err == nil {
+		// Whoever serves it closes it too; the second time does no harm.
+		s.onClose(func() error { _ = listener.Close(); return nil })
+	}
+	return listener, err
+}
+
+func (s *stack) onClose(f func() error) { s.closers = append(s.closers, f) }
+
+// startManager serves the simulator, unless there is a Runtime Manager.
+func (s *stack) startManager() error {
+	if s.options.rtmURL != "" {
+		s.rtmURL = s.options.rtmURL
+		return nil
+	}
+	listener, err := s.listen("rtm", s.options.rtmAddr)
+	if err != nil {
+		return err
+	}
+	s.simulator = rtmsim.New()
+	if s.options.dir != "" {
+		if s.simulator, err = rtmsim.Open(filepath.Join(s.options.dir, "rtmsim.json")); err != nil {
+			return err
+		}
+	}
+	s.rtmURL = "http://" + listener.Addr().String()
+	s.serve("Runtime Manager simulator", func(ctx context.Context) error { return s.simulator.Serve(ctx, listener) })
+	return nil
+}
+
+// startServers starts Postgres and Temporal side by side, where they are not
+// somebody else's.
+func (s *stack) startServers(ctx context.Context) error {
+	var database *devstack.Postgres
+	var temporal *devstack.Temporal
+	group, groupCtx := errgroup.WithContext(ctx)
+	if s.options.databaseURL == "" {
+		group.Go(func() (err error) {
+			database, err = devstack.StartPostgres(groupCtx, devstack.PostgresOptions{Dir: s.subdir("postgres"), Progress: s.options.progress})
+			return err
+		})
+	}
+	if !s.options.externalTemporal() {
+		group.Go(func() (err error) {
+			temporal, err = devstack.StartTemporal(groupCtx, devstack.TemporalOptions{
+				Dir: s.subdir("temporal"), Address: s.options.temporalAddr, UIAddress: s.options.uiAddr,
+				SearchAttributes: workflows.SearchAttributes(), Progress: s.options.progress,
+			})
+			return err
+		})
+	}
+	err := group.Wait()
+	if database != nil {
+		s.onClose(database.Close)
+		s.watch("Postgres", database.Done(), database.Err)
+	}
+	if temporal != nil {
+		s.onClose(temporal.Close)
+		s.watch("Temporal", temporal.Done(), temporal.Err)
+	}
+	if err != nil {
+		return err
+	}
+	if s.databaseURL = s.options.databaseURL; database != nil {
+		s.databaseURL = database.URL(databaseName)
+		if err := database.CreateDatabase(ctx, databaseName); err != nil {
+			return err
+		}
+	}
+	return s.connectTemporal(temporal)
+}
+
+func (s *stack) subdir(name string) string {
+	if s.options.dir == "" {
+		return ""
+	}
+	return filepath.Join(s.options.dir, name)
+}
+
+func (s *stack) connectTemporal(embedded *devstack.Temporal) (err error) {
+	if embedded == nil {
+		s.temporal, err = connectTemporal(s.options.environ, s.options.logger)
+	} else {
+		s.uiURL = embedded.UIURL()
+		s.temporal, err = dialTemporal(client.Options{HostPort: embedded.Address()}, s.options.logger)
+	}
+	if err == nil {
+		s.onClose(func() error { s.temporal.Close(); return nil })
+	}
+	return err
+}
+
+// prepareDatabase brings the schema up to date and lays sample data into an
+// empty database.
+func (s *stack) prepareDatabase(ctx context.Context) error {
+	if _, err := migrations.Up(ctx, s.databaseURL); err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, s.databaseURL)
+	if err != nil {
+		return err
+	}
+	s.pool = pool
+	s.onClose(func() error { pool.Close(); return nil })
+	return laySample(ctx, s)
+}
+
+func (s *stack) startWorker() error {
+	steps, manager, err := newActivities(s.pool, s.rtmURL)
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { manager.Close(); return nil })
+	s.serve("worker", func(ctx context.Context) error {
+		return worker.Run(ctx, worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps})
+	})
+	return nil
+}
+
+func (s *stack) startAPI(listener net.Listener) error {
+	server, err := newAPI(apiParts{
+		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal,
+		taskQueue: s.options.taskQueue, budgets: s.options.budgets, tokens: s.options.tokens, logger: s.options.logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.apiURL = "http://" + listener.Addr().String()
+	s.serve("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
+	return nil
+}
+
+// serve runs a part of this process until the stack is closed; a part that ends
+// before fails the stack.
+func (s *stack) serve(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx)
+		if ctx.Err() == nil {
+			s.fail(name, err)
+		}
+		done <- err
+	}()
+	s.onClose(func() error {
+		cancel()
+		return <-done
+	})
+}
+
+// watch fails the stack when a server's process ends while nobody closed it.
+func (s *stack) watch(name string, done <-chan struct{}, cause func() error) {
+	go func() {
+		<-done
+		s.fail(name, cause())
+	}()
+}
+
+// fail keeps the first failure; the others follow from it.
+func (s *stack) fail(name string, err error) {
+	if err == nil {
+		err = errors.New("it ended")
+	}
+	select {
+	case s.failed <- fmt.Errorf("%s: %w", name, err):
+	default:
+	}
+}
+
+// Wait returns nil when ctx ends, and an error when a part ended by itself.
+func (s *stack) Wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// Close stops everything that was started, the last first: the API drains while
+// the worker still works, and the worker hands back while Temporal listens.
+func (s *stack) Close() error {
+	var faults []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		faults = append(faults, s.closers[i]())
+	}
+	s.closers = nil
+	return errors.Join(faults...)
+}

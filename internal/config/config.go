@@ -1,0 +1,130 @@
+// Package config reads the environment, once, and reports all its faults
+// together.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// Config is what the processes take from the environment. The connection to
+// Temporal is not in it: the SDK reads TEMPORAL_* by itself.
+type Config struct {
+	// DatabaseURL is a Postgres connection string.
+	DatabaseURL string `env:"DATABASE_URL"`
+	// RTMURL is the base URL of Runtime Manager.
+	RTMURL string `env:"RTM_URL"`
+	// Tokens are the callers that the API lets in: "name:sha256,…".
+	Tokens string `env:"GAMEMASTER_TOKENS"`
+	// TaskQueue is what the workers poll and the API starts on.
+	TaskQueue string `env:"GAMEMASTER_TASK_QUEUE" envDefault:"gamemaster"`
+
+	// The budgets of a run; zero means the default of [patch.DefaultBudgets].
+	// They are read by the API, which puts them into the run.
+	StoreBudget   time.Duration `env:"GAMEMASTER_STORE_BUDGET"`
+	ManagerBudget time.Duration `env:"GAMEMASTER_MANAGER_BUDGET"`
+	UndoBudget    time.Duration `env:"GAMEMASTER_UNDO_BUDGET"`
+
+	LogLevel  slog.Level `env:"GAMEMASTER_LOG_LEVEL" envDefault:"info"`
+	LogFormat string     `env:"GAMEMASTER_LOG_FORMAT" envDefault:"json"`
+}
+
+// Need is a variable that a command cannot do without.
+type Need string
+
+// The variables that commands may need.
+const (
+	NeedDatabase Need = "DATABASE_URL"
+	NeedRTM      Need = "RTM_URL"
+	NeedTokens   Need = "GAMEMASTER_TOKENS"
+)
+
+// mends says how each needed variable is to be given.
+var mends = map[Need]string{
+	NeedDatabase: "is not set; want a Postgres connection string such as postgres://user@host:5432/gamemaster",
+	NeedRTM:      "is not set; want the base URL of Runtime Manager such as http://rtm:8090",
+	NeedTokens: "is not set, so that nobody could pass; want name:sha256 of each caller's token, " +
+		"the digest as `printf %s TOKEN | sha256sum` prints it",
+}
+
+// Load reads environ, a map of names to values. The error joins everything that
+// is wrong, each with the variable's name; no value of a secret is in it.
+func Load(environ map[string]string, needs ...Need) (Config, error) {
+	var faults []error
+	config, err := env.ParseAsWithOptions[Config](env.Options{Environment: environ})
+	if err != nil {
+		faults = append(faults, parseFaults(err)...)
+	}
+	for _, need := range needs {
+		if environ[string(need)] == "" {
+			faults = append(faults, fmt.Errorf("%s %s", need, mends[need]))
+		}
+	}
+	faults = append(faults, config.check()...)
+	return config, errors.Join(faults...)
+}
+
+// parseFaults names the variable of each field that could not be read.
+func parseFaults(err error) []error {
+	var aggregate env.AggregateError
+	if !errors.As(err, &aggregate) {
+		return []error{err}
+	}
+	var faults []error
+	for _, fault := range aggregate.Errors {
+		var parse env.ParseError
+		if !errors.As(fault, &parse) {
+			faults = append(faults, fault)
+			continue
+		}
+		name := parse.Name
+		if field, ok := reflect.TypeFor[Config]().FieldByName(parse.Name); ok {
+			name = field.Tag.Get("env")
+		}
+		faults = append(faults, fmt.Errorf("%s: %w", name, parse.Err))
+	}
+	return faults
+}
+
+func (config Config) check() []error {
+	var faults []error
+	if config.LogFormat != "json" && config.LogFormat != "text" {
+		faults = append(faults, fmt.Errorf("GAMEMASTER_LOG_FORMAT: %q, want json or text", config.LogFormat))
+	}
+	for _, budget := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"GAMEMASTER_STORE_BUDGET", config.StoreBudget},
+		{"GAMEMASTER_MANAGER_BUDGET", config.ManagerBudget},
+		{"GAMEMASTER_UNDO_BUDGET", config.UndoBudget},
+	} {
+		if budget.value != 0 && (budget.value < patch.MinBudget || budget.value > patch.MaxBudget) {
+			faults = append(faults, fmt.Errorf("%s: %s, want %s to %s", budget.name, budget.value, patch.MinBudget, patch.MaxBudget))
+		}
+	}
+	if config.RTMURL != "" {
+		// The value may hold a password, so it is not repeated.
+		if parsed, err := url.Parse(config.RTMURL); err != nil || parsed.Host == "" {
+			faults = append(faults, errors.New("RTM_URL: not an absolute URL; want one such as http://rtm:8090"))
+		}
+	}
+	return faults
+}
+
+// Budgets returns the budgets for new runs.
+func (config Config) Budgets() patch.Budgets {
+	return patch.Budgets{
+		Store:   patch.Duration(config.StoreBudget),
+		Manager: patch.Duration(config.ManagerBudget),
+		Undo:    patch.Duration(config.UndoBudget),
+	}
+}

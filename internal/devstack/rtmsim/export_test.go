@@ -1,0 +1,6 @@
+package rtmsim
+
+import "time"
+
+// SetAfter replaces the clock that faults wait on. Call it before serving.
+func (s *Simulator) SetAfter(after func(time.Duration) <-chan time.Time) { s.after = after }

@@ -1,0 +1,105 @@
+package rtmsim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// fileVersion is the layout of the state file.
+const fileVersion = 1
+
+// state is the content of the state file. Faults are not kept: whoever comes
+// back to the dev stack the next day would not look for them.
+type state struct {
+	Version  int       `json:"version"`
+	Runtimes []Runtime `json:"runtimes"`
+}
+
+// Open returns a simulator that keeps its containers, histories and keys in
+// file, a JSON file written anew on each change: it holds the state before the
+// change or the one after it, never half of one. A file that does not exist is
+// created, its folder has to be there. A file that cannot be read as a state is
+// an error and stays as it is. One process may use a file at a time, which is
+// not checked.
+func Open(file string) (*Simulator, error) {
+	simulator := New()
+	content, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("open simulator state: %w", err)
+	default:
+		if err := simulator.load(content); err != nil {
+			return nil, fmt.Errorf("open simulator state %s: %w", file, err)
+		}
+	}
+	simulator.file = file
+	// A place that cannot be written shows now and not at the first patch.
+	if err := simulator.save(); err != nil {
+		return nil, err
+	}
+	return simulator, nil
+}
+
+func (s *Simulator) load(content []byte) error {
+	var kept state
+	if err := json.Unmarshal(content, &kept); err != nil {
+		return fmt.Errorf("not a state file: %w", err)
+	}
+	if kept.Version != fileVersion {
+		return fmt.Errorf("version %d, expected %d", kept.Version, fileVersion)
+	}
+	for _, runtime := range kept.Runtimes {
+		if err := checkGameID(runtime.GameID); err != nil {
+			return err
+		}
+		s.runtimes[runtime.GameID] = &runtime
+	}
+	return nil
+}
+
+// save writes everything to the state file, if there is one. The caller holds
+// mu, but for Open, which is alone.
+func (s *Simulator) save() error {
+	if s.file == "" {
+		return nil
+	}
+	kept := state{Version: fileVersion, Runtimes: []Runtime{}}
+	for _, runtime := range s.runtimes {
+		kept.Runtimes = append(kept.Runtimes, runtime.copied())
+	}
+	content, err := json.Marshal(kept)
+	if err == nil {
+		err = replace(s.file, content)
+	}
+	if err != nil {
+		return fmt.Errorf("write simulator state: %w", err)
+	}
+	return nil
+}
+
+// replace writes content beside file and moves it there. The content is synced
+// before the move: a name that points to bytes which never reached the disk is
+// what a crash would otherwise leave.
+func replace(file string, content []byte) error {
+	draft, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = draft.Write(content)
+	if err == nil {
+		err = draft.Sync()
+	}
+	err = errors.Join(err, draft.Close())
+	if err == nil {
+		err = os.Rename(draft.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(draft.Name()))
+	}
+	return nil
+}
