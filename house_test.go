@@ -72,6 +72,7 @@ func rooms() []room {
 			},
 		},
 		{path: "internal/devstack/stacktest", inside: []string{"internal/devstack", "internal/devstack/...", "migrations"}, outside: []string{pgx, testify}},
+		{path: "internal/e2e"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}
 }

@@ -120,7 +120,7 @@ func TestErrorsOfPorts(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
 			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(runtime.RuntimeRecord{}, row.err)
-			_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}})
+			_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "patch-runtime/g"})
 			requireFailure(t, err, row.code, row.retried, row.benign)
 		})
 	}
@@ -136,10 +136,13 @@ func TestLoadRecord(t *testing.T) {
 	require.NoError(t, application.Details(&details))
 	require.Equal(t, "version", details.Field)
 
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "by-hand"})
+	requireFailure(t, err, patch.CodeInvalidRequest, false, true)
+
 	stopped := running
 	stopped.Status = runtime.StatusStopped
 	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
-	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}})
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "patch-runtime/g"})
 	requireFailure(t, err, patch.CodeRuntimeNotRunning, false, true)
 }
 

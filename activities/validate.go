@@ -12,6 +12,8 @@ import (
 // LoadRecordInput is the request as it came in.
 type LoadRecordInput struct {
 	Request patch.Request `json:"request"`
+	// WorkflowID is that of the run; it has to be the game's own.
+	WorkflowID string `json:"workflow_id"`
 }
 
 // LoadRecordResult is the row of the game.
@@ -27,6 +29,9 @@ type LoadRecordResult struct {
 func (a *Activities) LoadRecord(ctx context.Context, input LoadRecordInput) (LoadRecordResult, error) {
 	const op = "get runtime record"
 	if err := input.Request.Validate(); err != nil {
+		return LoadRecordResult{}, failed(ctx, op, err)
+	}
+	if err := patch.CheckWorkflowID(input.Request.GameID, input.WorkflowID); err != nil {
 		return LoadRecordResult{}, failed(ctx, op, err)
 	}
 	record, err := a.runtimes.Get(ctx, input.Request.GameID)

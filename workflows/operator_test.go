@@ -175,7 +175,7 @@ func TestForeignWorkflowID(t *testing.T) {
 	o := w.runAs(t, "by-hand", input())
 	require.Equal(t, patch.CodeInvalidRequest, o.result.Code)
 	require.Equal(t, []string{"Append"}, w.calls)
-	require.Equal(t, "AppendOperationLog", w.stepsRun())
+	require.Equal(t, "LoadRecord AppendOperationLog", w.stepsRun())
 }
 
 // TestEmptyGameID proves that a run about no game is refused and leaves no row.

@@ -95,9 +95,6 @@ func (r *run) answerState() (patch.State, error) { return r.state, nil }
 
 // carryOut does the patch, and returns what kept it from being done.
 func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
-	if refusal := r.checkIdentity(ctx); refusal != nil {
-		return refusal
-	}
 	for _, step := range []func(workflow.Context) *patch.Refusal{r.load, r.validate, r.patch, r.recordImage} {
 		if refusal := step(ctx); refusal != nil {
 			return refusal
@@ -106,23 +103,12 @@ func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
 	return nil
 }
 
-// checkIdentity refuses a run under another ID than its game's: it could race
-// with the game's own patches. The starter never makes one, a person can.
-func (r *run) checkIdentity(ctx workflow.Context) *patch.Refusal {
-	want := patch.WorkflowID(r.request.GameID)
-	if got := workflow.GetInfo(ctx).WorkflowExecution.ID; got != want {
-		return &patch.Refusal{
-			Code:    patch.CodeInvalidRequest,
-			Message: fmt.Sprintf("workflow ID is %q, want %q: it keeps the game to one open patch", got, want),
-		}
-	}
-	return nil
-}
-
 func (r *run) load(ctx workflow.Context) *patch.Refusal {
 	var loaded activities.LoadRecordResult
 	ctx = storeOptions(ctx, r.budgets.Store, "read the record of "+r.request.GameID)
-	err := r.execute(ctx, "LoadRecord", r.steps.LoadRecord, activities.LoadRecordInput{Request: r.request}, &loaded)
+	err := r.execute(ctx, "LoadRecord", r.steps.LoadRecord, activities.LoadRecordInput{
+		Request: r.request, WorkflowID: r.result.WorkflowID,
+	}, &loaded)
 	if err != nil {
 		return r.failed(ctx, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -42,6 +43,16 @@ func GameOf(patchID string) (gameID string, ok bool) {
 // WorkflowID returns the workflow ID of a game's patches. Temporal keeps at
 // most one open run of an ID, so a game has at most one open patch.
 func WorkflowID(gameID string) string { return "patch-runtime/" + gameID }
+
+// CheckWorkflowID refuses a run under another ID than its game's: it could race
+// with the game's own patches. The starter never makes one, a person can.
+func CheckWorkflowID(gameID, workflowID string) error {
+	if want := WorkflowID(gameID); workflowID != want {
+		return refuse(CodeInvalidRequest,
+			fmt.Sprintf("workflow ID is %q, want %q: it keeps the game to one open patch", workflowID, want))
+	}
+	return nil
+}
 
 // Direction says which of a run's two recreates a call to Runtime Manager is.
 type Direction string

@@ -1,0 +1,303 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/devstack/rtmsim"
+	"galaxy/gamemaster/internal/devstack/stacktest"
+	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+const token = "e2e-token"
+
+func image(version string) string { return "registry.example/engine:" + version }
+
+// rig is everything that one test has to itself.
+type rig struct {
+	t         *testing.T
+	environ   []string
+	pool      *pgxpool.Pool
+	simulator *rtmsim.Simulator
+	temporal  client.Client
+	url       string
+}
+
+// newRig makes a database with the sample versions, a simulator, an API and no
+// worker. environ is given to every process besides.
+func newRig(t *testing.T, environ ...string) *rig {
+	t.Helper()
+	r := newRigWithoutAPI(t, environ...)
+	r.startAPI()
+	return r
+}
+
+func newRigWithoutAPI(t *testing.T, environ ...string) *rig {
+	t.Helper()
+	databaseURL := stacktest.Database(t)
+	r := &rig{t: t, simulator: rtmsim.New()}
+	manager := httptest.NewServer(r.simulator)
+	t.Cleanup(func() {
+		r.simulator.Close()
+		manager.Close()
+	})
+	var err error
+	r.pool, err = postgres.Open(t.Context(), databaseURL)
+	require.NoError(t, err)
+	t.Cleanup(r.pool.Close)
+	r.temporal, err = client.DialContext(t.Context(), client.Options{
+		HostPort: temporal.Address(), Logger: sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+	require.NoError(t, err)
+	t.Cleanup(r.temporal.Close)
+	digest := sha256.Sum256([]byte(token))
+	r.environ = append([]string{
+		"DATABASE_URL=" + databaseURL, "RTM_URL=" + manager.URL, "TEMPORAL_ADDRESS=" + temporal.Address(),
+		"GAMEMASTER_TASK_QUEUE=" + rand.Text(),
+		fmt.Sprintf("GAMEMASTER_TOKENS=e2e:%x", digest),
+	}, environ...)
+	r.register(map[string]engineversion.Status{
+		"1.4.1": engineversion.StatusDeprecated, "1.4.2": engineversion.StatusActive,
+		"1.4.3": engineversion.StatusActive, "1.4.4": engineversion.StatusActive, "1.5.0": engineversion.StatusActive,
+	})
+	return r
+}
+
+func (r *rig) register(versions map[string]engineversion.Status) {
+	r.t.Helper()
+	for version, status := range versions {
+		require.NoError(r.t, postgres.NewEngineVersions(r.pool).Insert(r.t.Context(), engineversion.EngineVersion{
+			Version: version, ImageRef: image(version), Status: status,
+		}))
+	}
+}
+
+func (r *rig) startAPI() *process {
+	r.t.Helper()
+	p := start(r.t, r.environ, "api", "--addr", "127.0.0.1:0")
+	r.url = fmt.Sprintf("http://%s", p.awaitLog("api is listening")["addr"])
+	return p
+}
+
+func (r *rig) startWorker() *process { return start(r.t, r.environ, "worker") }
+
+// game makes a game of its own that runs 1.4.2, with its container.
+func (r *rig) game() string {
+	r.t.Helper()
+	id := r.unknownGame()
+	now := time.Now()
+	require.NoError(r.t, postgres.NewRuntimeRecords(r.pool).Insert(r.t.Context(), runtime.RuntimeRecord{
+		GameID: id, Status: runtime.StatusRunning, CurrentEngineVersion: "1.4.2", CurrentImageRef: image("1.4.2"),
+		CreatedAt: now, UpdatedAt: now,
+	}))
+	require.NoError(r.t, r.simulator.PutRuntime(id, image("1.4.2"), rtmsim.StatusRunning))
+	return id
+}
+
+func (r *rig) unknownGame() string { return "game-" + strings.ToLower(rand.Text()) }
+
+func (r *rig) exec(sql string, arguments ...any) {
+	r.t.Helper()
+	_, err := r.pool.Exec(r.t.Context(), sql, arguments...)
+	require.NoError(r.t, err)
+}
+
+func (r *rig) fault(fault rtmsim.Fault) {
+	r.t.Helper()
+	require.NoError(r.t, r.simulator.PutFault(fault))
+}
+
+// answer is an answer of the API.
+type answer struct {
+	status int
+	header http.Header
+	body   map[string]any
+}
+
+func (a answer) code() patch.Code {
+	code, _ := a.body["code"].(string)
+	return patch.Code(code)
+}
+
+// call asks the API. Headers come as "Name: value".
+func (r *rig) call(method, path, body string, headers ...string) answer {
+	r.t.Helper()
+	a, err := r.try(r.t.Context(), method, path, body, headers...)
+	require.NoError(r.t, err)
+	return a
+}
+
+// try is call for goroutines, which may not fail the test.
+func (r *rig) try(ctx context.Context, method, path, body string, headers ...string) (answer, error) {
+	request, err := http.NewRequestWithContext(ctx, method, r.url+path, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return answer{}, err
+	}
+	request.Header.Set("Authorization", "Bearer "+token)
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		request.Header.Set(name, value)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{status: response.StatusCode, header: response.Header}
+	if err := json.Unmarshal(text, &a.body); err != nil {
+		return answer{}, fmt.Errorf("HTTP %d: %w: %s", a.status, err, text)
+	}
+	return a, nil
+}
+
+const base = "/api/v1/internal"
+
+// patch asks for a patch and waits for its end.
+func (r *rig) patch(game, version string, headers ...string) answer {
+	r.t.Helper()
+	return r.call(http.MethodPost, base+"/runtimes/"+game+"/patch", `{"version":"`+version+`"}`,
+		append([]string{"Prefer: wait=60"}, headers...)...)
+}
+
+// patchBeside is patch while the test goes on; see await.
+func (r *rig) patchBeside(game, version string, headers ...string) <-chan result {
+	results := make(chan result, 1)
+	go func() {
+		a, err := r.try(r.t.Context(), http.MethodPost, base+"/runtimes/"+game+"/patch", `{"version":"`+version+`"}`,
+			append([]string{"Prefer: wait=60"}, headers...)...)
+		results <- result{a, err}
+	}()
+	return results
+}
+
+// result is an answer that came while the test went on.
+type result struct {
+	answer answer
+	err    error
+}
+
+func await(t *testing.T, results <-chan result) answer {
+	t.Helper()
+	select {
+	case got := <-results:
+		require.NoError(t, got.err)
+		return got.answer
+	case <-time.After(patience):
+		t.Fatal("no answer")
+		return answer{}
+	}
+}
+
+// awaitStep waits until the step of the game's patch is under way.
+func (r *rig) awaitStep(game, step string) {
+	r.t.Helper()
+	require.Eventually(r.t, func() bool {
+		described, err := r.temporal.DescribeWorkflowExecution(r.t.Context(), patch.WorkflowID(game), "")
+		if err != nil {
+			return false
+		}
+		for _, pending := range described.GetPendingActivities() {
+			if pending.GetActivityType().GetName() == step && pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED {
+				return true
+			}
+		}
+		return false
+	}, patience, 20*time.Millisecond, "step %s of %s", step, game)
+}
+
+// async asks for a patch, waits for nothing and returns its id.
+func (r *rig) async(game, version string) string {
+	r.t.Helper()
+	a := r.call(http.MethodPost, base+"/runtimes/"+game+"/patch", `{"version":"`+version+`"}`, "Prefer: respond-async")
+	require.Equal(r.t, http.StatusAccepted, a.status, a.body)
+	id, _ := a.body["patch_id"].(string)
+	require.Equal(r.t, base+"/patches/"+id, a.header.Get("Location"))
+	return id
+}
+
+// awaitPatch looks at a patch until reached says so.
+func (r *rig) awaitPatch(patchID, what string, reached func(map[string]any) bool) map[string]any {
+	r.t.Helper()
+	var last answer
+	require.Eventually(r.t, func() bool {
+		var err error
+		last, err = r.try(r.t.Context(), http.MethodGet, base+"/patches/"+patchID, "")
+		return err == nil && last.status == http.StatusOK && reached(last.body)
+	}, patience, 50*time.Millisecond, "patch %s: %s", patchID, what)
+	return last.body
+}
+
+func (r *rig) awaitPhase(patchID string, phase patch.Phase) map[string]any {
+	r.t.Helper()
+	return r.awaitPatch(patchID, "phase "+string(phase), func(body map[string]any) bool { return body["phase"] == string(phase) })
+}
+
+func (r *rig) awaitEnd(patchID string) map[string]any {
+	r.t.Helper()
+	return r.awaitPatch(patchID, "its end", func(body map[string]any) bool { return body["state"] == "closed" })
+}
+
+// audit returns the game's audit rows, newest first.
+func (r *rig) audit(game string) []operation.OperationEntry {
+	r.t.Helper()
+	rows, err := postgres.NewOperationLog(r.pool).ListByGame(r.t.Context(), game, 100)
+	require.NoError(r.t, err)
+	return rows
+}
+
+// record returns the game's row.
+func (r *rig) record(game string) runtime.RuntimeRecord {
+	r.t.Helper()
+	record, err := postgres.NewRuntimeRecords(r.pool).Get(r.t.Context(), game)
+	require.NoError(r.t, err)
+	return record
+}
+
+// closeStatus returns how the game's latest run closed.
+func (r *rig) closeStatus(game string) enumspb.WorkflowExecutionStatus {
+	r.t.Helper()
+	described, err := r.temporal.DescribeWorkflowExecution(r.t.Context(), patch.WorkflowID(game), "")
+	require.NoError(r.t, err)
+	return described.GetWorkflowExecutionInfo().GetStatus()
+}
+
+// requireInLine proves that record and container are on version, after n
+// recreates.
+func (r *rig) requireInLine(game, version string, n int) {
+	r.t.Helper()
+	record := r.record(game)
+	require.Equal(r.t, version, record.CurrentEngineVersion)
+	require.Equal(r.t, image(version), record.CurrentImageRef)
+	container, found := r.simulator.Runtime(game)
+	require.True(r.t, found)
+	require.Equal(r.t, image(version), container.ImageRef)
+	require.Equal(r.t, n, container.Recreates, container.History)
+}

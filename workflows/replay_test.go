@@ -1,0 +1,139 @@
+package workflows_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	sdklog "go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/workflows"
+)
+
+const corpus = "testdata/histories"
+
+// recorded is what the manifest says of one history.
+type recorded struct {
+	code   patch.Code
+	events int
+	closes enumspb.EventType
+}
+
+const (
+	completed = enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED
+	canceled  = enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED
+	failed    = enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED
+)
+
+// manifest lists the corpus. A history that is here stays here: runs like it
+// may be open somewhere when a new version is rolled out.
+func manifest() map[string]recorded {
+	return map[string]recorded{
+		"success":                     {events: 36, closes: completed},
+		"noop":                        {events: 24, closes: completed},
+		"invalid_request":             {patch.CodeInvalidRequest, 18, completed},
+		"invalid_request_stored":      {patch.CodeInvalidRequest, 24, completed},
+		"runtime_not_found":           {patch.CodeRuntimeNotFound, 18, completed},
+		"engine_version_not_found":    {patch.CodeEngineVersionNotFound, 24, completed},
+		"engine_version_deprecated":   {patch.CodeEngineVersionNotFound, 24, completed},
+		"runtime_not_running":         {patch.CodeRuntimeNotRunning, 18, completed},
+		"semver_patch_only":           {patch.CodeSemverPatchOnly, 24, completed},
+		"conflict":                    {patch.CodeConflict, 42, completed},
+		"conflict_after_turn":         {patch.CodeConflict, 42, completed},
+		"cancelled":                   {patch.CodeCancelled, 41, canceled},
+		"service_unavailable":         {patch.CodeServiceUnavailable, 36, failed},
+		"service_unavailable_applied": {patch.CodeServiceUnavailable, 36, failed},
+		"needs_operator_retry":        {patch.CodeServiceUnavailable, 48, failed},
+		"internal_error":              {patch.CodeInternalError, 42, failed},
+	}
+}
+
+func newReplayer() worker.WorkflowReplayer {
+	replayer := worker.NewWorkflowReplayer()
+	replayer.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
+	return replayer
+}
+
+func quiet() sdklog.Logger { return sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
+
+// TestReplay proves that today's workflow takes every recorded run to its end
+// in the same way. When it fails, runs that are open in production get stuck
+// at the next roll-out: put the change behind workflow.GetVersion.
+func TestReplay(t *testing.T) {
+	for name, want := range manifest() {
+		t.Run(name, func(t *testing.T) {
+			history := load(t, name)
+			require.Len(t, history.Events, want.events)
+			last := history.Events[want.events-1]
+			require.Equal(t, want.closes, last.GetEventType())
+			if want.code != "" {
+				require.Contains(t, last.String(), string(want.code))
+			}
+			require.NoError(t, newReplayer().ReplayWorkflowHistory(quiet(), history))
+		})
+	}
+}
+
+// TestCorpusMatchesManifest proves that no history got lost or came without its
+// line, and that every code that closes a run is in the corpus.
+func TestCorpusMatchesManifest(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(corpus, "*.json"))
+	require.NoError(t, err)
+	require.Len(t, files, len(manifest()))
+	codes := map[patch.Code]bool{}
+	for _, file := range files {
+		line, known := manifest()[strings.TrimSuffix(filepath.Base(file), ".json")]
+		require.True(t, known, file)
+		codes[line.code] = true
+	}
+	for _, code := range patch.Codes() {
+		require.Equal(t, code.Closing() != patch.ClosesNothing, codes[code], code)
+	}
+}
+
+// TestReplayFindsADifference proves that the replayer would notice: a history
+// whose steps are others than the workflow's must fail.
+func TestReplayFindsADifference(t *testing.T) {
+	for what, doctor := range map[string]func([]byte) []byte{
+		"another step": func(text []byte) []byte {
+			return bytes.ReplaceAll(text, []byte(`"UpdateImage"`), []byte(`"AppendOperationLog"`))
+		},
+		"another order": func(text []byte) []byte {
+			text = bytes.ReplaceAll(text, []byte(`"LoadRecord"`), []byte(`"Swapped"`))
+			text = bytes.ReplaceAll(text, []byte(`"ValidateVersion"`), []byte(`"LoadRecord"`))
+			return bytes.ReplaceAll(text, []byte(`"Swapped"`), []byte(`"ValidateVersion"`))
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join(corpus, "success.json"))
+			require.NoError(t, err)
+			doctored := doctor(text)
+			require.NotEqual(t, text, doctored)
+			require.ErrorContains(t, newReplayer().ReplayWorkflowHistory(quiet(), parse(t, doctored)), "nondeterministic")
+		})
+	}
+}
+
+func load(t *testing.T, name string) *historypb.History {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(corpus, name+".json"))
+	require.NoError(t, err)
+	return parse(t, text)
+}
+
+func parse(t *testing.T, text []byte) *historypb.History {
+	t.Helper()
+	history, err := client.HistoryFromJSON(bytes.NewReader(text), client.HistoryJSONOptions{})
+	require.NoError(t, err)
+	return history
+}
