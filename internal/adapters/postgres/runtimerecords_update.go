@@ -1,0 +1,177 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"galaxy/gamemaster/internal/domain/runtime"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// A compare-and-swap is one statement that returns the status it judged by, or
+// no row:
+//
+//	held     waits for the row's lock and reads the status behind it, which is
+//	         the newest committed one and cannot change before we are done
+//	changed  changes the row if that status is the expected one
+//
+// So each answer is true at one instant, the one at which the lock was got: no
+// row → not found; another status → conflict; the expected status → changed. A
+// plain UPDATE with an EXISTS beside it would not do: the EXISTS looks at the
+// snapshot of the statement's start, and a row that is deleted while the UPDATE
+// waits for its lock would be reported as a conflict with a row that is gone.
+// A row that is inserted after the statement began is not seen by any part of
+// it, and "not found" was true when it began.
+const (
+	casHead = `WITH held AS (
+			SELECT game_id, status FROM runtime_records WHERE game_id = $1 FOR NO KEY UPDATE
+		), changed AS (
+			UPDATE runtime_records AS r SET `
+	casTail = `
+			FROM held WHERE r.game_id = held.game_id AND held.status = $2
+		)
+		SELECT status FROM held`
+)
+
+var (
+	// started_at keeps the first start; stopped_at and finished_at are those
+	// of the latest stop and finish.
+	updateStatus = query[runtime.Status]{
+		"update runtime status",
+		casHead + `
+				status = $3,
+				updated_at = $4,
+				started_at = CASE WHEN $3 = 'running' THEN coalesce(r.started_at, $4) ELSE r.started_at END,
+				stopped_at = CASE WHEN $3 = 'stopped' THEN $4 ELSE r.stopped_at END,
+				finished_at = CASE WHEN $3 = 'finished' THEN $4 ELSE r.finished_at END,
+				engine_health = coalesce($5, r.engine_health),
+				current_image_ref = coalesce($6, r.current_image_ref),
+				current_engine_version = coalesce($7, r.current_engine_version)` + casTail,
+		pgx.RowTo[runtime.Status],
+	}
+
+	updateImage = query[runtime.Status]{
+		"update runtime image",
+		casHead + `
+				current_image_ref = $3,
+				current_engine_version = $4,
+				updated_at = $5` + casTail,
+		pgx.RowTo[runtime.Status],
+	}
+
+	updateScheduling = command{
+		"update runtime scheduling",
+		`UPDATE runtime_records
+			SET next_generation_at = $2, skip_next_tick = $3, current_turn = $4, updated_at = $5
+			WHERE game_id = $1`,
+	}
+
+	updateEngineHealth = command{
+		"update runtime engine health",
+		`UPDATE runtime_records SET engine_health = $2, updated_at = $3 WHERE game_id = $1`,
+	}
+)
+
+// UpdateStatus moves one record to another status, if its stored status is
+// input.ExpectedFrom, else [runtime.ErrConflict]; [runtime.ErrNotFound] when
+// there is no row. started_at is set by the first move to running and kept
+// afterwards, stopped_at and finished_at by every move there.
+//
+// It does not recognise its own earlier success: after a lost reply, the second
+// call finds the new status and returns [runtime.ErrConflict].
+func (s *RuntimeRecords) UpdateStatus(ctx context.Context, input ports.UpdateStatusInput) error {
+	if err := input.Validate(); err != nil {
+		return invalid(err)
+	}
+	if err := checkText(updateStatus.op, input.GameID, deref(input.EngineHealthSummary),
+		deref(input.CurrentImageRef), deref(input.CurrentEngineVersion)); err != nil {
+		return err
+	}
+	return s.swap(ctx, updateStatus, guard{input.GameID, input.ExpectedFrom},
+		input.To, stamp(input.Now), input.EngineHealthSummary, input.CurrentImageRef, input.CurrentEngineVersion)
+}
+
+// UpdateImage rotates current_image_ref and current_engine_version if the
+// stored status is input.ExpectedStatus, else [runtime.ErrConflict];
+// [runtime.ErrNotFound] when there is no row. What the columns held before does
+// not matter, so a call that is repeated after a lost reply succeeds.
+func (s *RuntimeRecords) UpdateImage(ctx context.Context, input ports.UpdateImageInput) error {
+	if err := input.Validate(); err != nil {
+		return invalid(err)
+	}
+	if err := checkText(updateImage.op, input.GameID, input.CurrentImageRef, input.CurrentEngineVersion); err != nil {
+		return err
+	}
+	return s.swap(ctx, updateImage, guard{input.GameID, input.ExpectedStatus},
+		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now))
+}
+
+// UpdateScheduling overwrites the three scheduling columns from any status;
+// [runtime.ErrNotFound] when there is no row.
+func (s *RuntimeRecords) UpdateScheduling(ctx context.Context, input ports.UpdateSchedulingInput) error {
+	if err := input.Validate(); err != nil {
+		return invalid(err)
+	}
+	if err := checkText(updateScheduling.op, input.GameID); err != nil {
+		return err
+	}
+	return s.overwrite(ctx, updateScheduling, input.GameID,
+		stampOrNull(input.NextGenerationAt), input.SkipNextTick, input.CurrentTurn, stamp(input.Now))
+}
+
+// UpdateEngineHealth overwrites engine_health from any status;
+// [runtime.ErrNotFound] when there is no row.
+func (s *RuntimeRecords) UpdateEngineHealth(ctx context.Context, input ports.UpdateEngineHealthInput) error {
+	if err := input.Validate(); err != nil {
+		return invalid(err)
+	}
+	if err := checkText(updateEngineHealth.op, input.GameID, input.EngineHealthSummary); err != nil {
+		return err
+	}
+	return s.overwrite(ctx, updateEngineHealth, input.GameID, input.EngineHealthSummary, stamp(input.Now))
+}
+
+// guard is what a compare-and-swap compares.
+type guard struct {
+	gameID   string
+	expected runtime.Status
+}
+
+// swap runs a compare-and-swap: statement takes the game id and the expected
+// status, then the values.
+func (s *RuntimeRecords) swap(ctx context.Context, statement query[runtime.Status], g guard, values ...any) error {
+	held, err := statement.one(ctx, s.pool, append([]any{g.gameID, g.expected}, values...)...)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("%s of %q: %w", statement.op, g.gameID, runtime.ErrNotFound)
+	case err != nil:
+		return err
+	case held != g.expected:
+		return fmt.Errorf("%s of %q: status is %q, expected %q: %w",
+			statement.op, g.gameID, held, g.expected, runtime.ErrConflict)
+	}
+	return nil
+}
+
+// overwrite runs an update that nothing guards: statement takes the game id,
+// then the values.
+func (s *RuntimeRecords) overwrite(ctx context.Context, statement command, gameID string, values ...any) error {
+	updated, err := statement.run(ctx, s.pool, append([]any{gameID}, values...)...)
+	if err != nil {
+		return err
+	}
+	if updated == 0 {
+		return fmt.Errorf("%s of %q: %w", statement.op, gameID, runtime.ErrNotFound)
+	}
+	return nil
+}
+
+func deref(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
