@@ -190,7 +190,7 @@ type sent struct {
 // send starts a patch of the game on newImage.
 func (b *bench) send(key string) sent {
 	ctx, leave := context.WithCancel(b.Context())
-	request, err := http.NewRequestWithContext(ctx, "POST", b.url+contract+game+"/patch",
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+contract+game+"/patch",
 		strings.NewReader(`{"image_ref":"`+newImage+`"}`))
 	b.must(err)
 	request.Header.Set("Idempotency-Key", key)

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/url"
+	"path/filepath"
+	"strconv"
+
+	"github.com/gofrs/flock"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/metrics"
+	persistencesql "go.temporal.io/server/common/persistence/sql"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin"
+	"go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/resolver"
+	sqliteschema "go.temporal.io/server/schema/sqlite"
+)
+
+// store is the database the server runs on.
+type store struct {
+	conf *config.SQL
+	lock *flock.Flock // held while this process owns the database file; nil in memory
+}
+
+// openStore makes the database ready: schema, namespaces and search attributes are in it before the server starts,
+// because the server caches all three.
+func openStore(o *options) (*store, error) {
+	st := &store{conf: memoryConfig(o)}
+	if o.dbFile != "" {
+		conf, lock, err := openFile(o)
+		if err != nil {
+			return nil, err
+		}
+		st.conf, st.lock = conf, lock
+	}
+	if err := ensureNamespaces(context.Background(), st.conf, o); err != nil {
+		st.close()
+		return nil, err
+	}
+	return st, nil
+}
+
+// close gives the database file free. The connections end with the process; the SQLite plugin never closes its own.
+func (st *store) close() {
+	if st.lock != nil {
+		_ = st.lock.Unlock()
+	}
+}
+
+func (st *store) persistence() config.Persistence {
+	const name = "sqlite"
+	return config.Persistence{
+		DefaultStore:     name,
+		VisibilityStore:  name,
+		NumHistoryShards: 1,
+		DataStores:       map[string]config.DataStore{name: {SQL: st.conf}},
+	}
+}
+
+// memoryConfig names a shared in-memory database at random. The plugin lays its schema by itself.
+func memoryConfig(o *options) *config.SQL {
+	attributes := map[string]string{"mode": "memory", "cache": "shared"}
+	maps.Copy(attributes, o.pragmas)
+	return &config.SQL{
+		PluginName:        sqlite.PluginName,
+		DatabaseName:      "temporald-" + strconv.FormatUint(rand.Uint64(), 36),
+		ConnectAttributes: attributes,
+	}
+}
+
+// openFile locks the file against a second server, which SQLite alone would let in to corrupt the first one's view, and
+// lays the schema when it is missing. The write-ahead log with synchronous=normal keeps every commit through a kill of
+// the process; only a power cut can lose the last ones.
+func openFile(o *options) (*config.SQL, *flock.Flock, error) {
+	path, err := filepath.Abs(o.dbFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("database file: %w", err)
+	}
+	lock := flock.New(path + ".lock")
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, nil, fmt.Errorf("locking database file: %w", err)
+	}
+	if !locked {
+		return nil, nil, fmt.Errorf("database file %s is in use by another server", path)
+	}
+	attributes := map[string]string{"mode": "rwc", "journal_mode": "wal", "synchronous": "normal"}
+	maps.Copy(attributes, o.pragmas)
+	conf := &config.SQL{
+		PluginName: sqlite.PluginName,
+		// The name ends up in a URI, where a space, '%', '?' or '#' of a path would mean something else.
+		DatabaseName:      (&url.URL{Path: path}).EscapedPath(),
+		ConnectAttributes: attributes,
+	}
+	if err := ensureSchema(context.Background(), conf.DatabaseName); err != nil {
+		_ = lock.Unlock()
+		return nil, nil, fmt.Errorf("database file %s: %w", path, err)
+	}
+	return conf, lock, nil
+}
+
+// ensureSchema lays the schema in one transaction, so that a process killed half-way leaves an empty file and not half
+// a schema that every later start would trip over.
+func ensureSchema(ctx context.Context, escapedPath string) (err error) {
+	db, err := sql.Open("sqlite", "file:"+escapedPath+"?mode=rwc")
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var tables int
+	row := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'namespaces'")
+	if err := row.Scan(&tables); err != nil {
+		return err
+	}
+	if tables > 0 {
+		return nil
+	}
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // nothing after a commit
+	if err := sqliteschema.SetupSchemaOnDB(schemaTx{tx: tx}); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// schemaTx lends a transaction to the schema loader, which needs nothing of the interface but Exec.
+type schemaTx struct {
+	sqlplugin.AdminDB
+	tx *sql.Tx
+}
+
+func (s schemaTx) Exec(statement string, args ...any) error {
+	_, err := s.tx.Exec(statement, args...)
+	return err
+}
+
+// openSQL is the plugin's own connection to the database, shared with the server that starts later: in memory it is
+// what keeps the database alive.
+func openSQL(conf *config.SQL) (sqlplugin.DB, error) {
+	return persistencesql.NewSQLDB(sqlplugin.DbKindMain, conf, resolver.NewNoopResolver(), log.NewNoopLogger(),
+		metrics.NoopMetricsHandler)
+}
