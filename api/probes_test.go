@@ -1,0 +1,99 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"galaxy/gamemaster/api"
+)
+
+// check is a check that ends with err at once.
+func check(name string, err error) api.Check {
+	return api.Check{Name: name, Check: func(context.Context) error { return err }}
+}
+
+func checking(checks ...api.Check) func(*api.Options) {
+	return func(o *api.Options) { o.Checks = checks }
+}
+
+// probe asks for path without a token.
+func (h *house) probe(path string) reply {
+	recorder := httptest.NewRecorder()
+	h.server.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+	return reply{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+}
+
+// Alive is alive, whatever is missing.
+func TestHealthz(t *testing.T) {
+	h := build(t, checking(check("postgres", errors.New("down"))))
+	got := h.probe("/healthz")
+	require.Equal(t, http.StatusOK, got.status)
+	require.JSONEq(t, `{"status":"ok"}`, got.body)
+}
+
+// Ready names every part; not ready says which is missing and why.
+func TestReadyz(t *testing.T) {
+	h := build(t, checking(check("postgres", nil), check("temporal", nil)))
+	got := h.probe("/readyz")
+	require.Equal(t, http.StatusOK, got.status)
+	require.JSONEq(t, `{"status":"ready","checks":{"postgres":"ok","temporal":"ok"}}`, got.body)
+
+	panicking := api.Check{Name: "rtm", Check: func(context.Context) error { panic("oh") }}
+	h = build(t, checking(check("postgres", nil), check("temporal", errors.New("no route")), panicking))
+	got = h.probe("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, got.status)
+	require.JSONEq(t, `{"status":"not_ready","checks":{"postgres":"ok","temporal":"no route","rtm":"the check panicked: oh"}}`, got.body)
+
+	require.JSONEq(t, `{"status":"ready","checks":{}}`, build(t).probe("/readyz").body)
+}
+
+// Checks run at once, each for two seconds at most, even one that does not
+// listen.
+func TestReadyzIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		deaf := api.Check{Name: "deaf", Check: func(context.Context) error { <-release; return nil }}
+		slow := func(name string) api.Check {
+			return api.Check{Name: name, Check: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+		}
+		h := build(t, checking(deaf, slow("a"), slow("b"), check("c", nil)))
+		began := time.Now()
+		got := h.probe("/readyz")
+		require.Equal(t, 2*time.Second, time.Since(began))
+		require.Equal(t, http.StatusServiceUnavailable, got.status)
+		var report api.Readiness
+		got.decode(t, &report)
+		require.Equal(t, "no answer within 2s", report.Checks["deaf"])
+		require.Equal(t, "ok", report.Checks["c"])
+		close(release)
+	})
+}
+
+// However many probe, the parts are asked once a second.
+func TestReadyzIsCached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		h := build(t, checking(api.Check{Name: "postgres", Check: func(context.Context) error {
+			asked.Add(1)
+			time.Sleep(100 * time.Millisecond) // of the bubble's clock
+			return nil
+		}}))
+		for range 50 {
+			go h.probe("/readyz")
+		}
+		synctest.Wait()
+		require.Equal(t, http.StatusOK, h.probe("/readyz").status)
+		require.EqualValues(t, 1, asked.Load())
+		time.Sleep(time.Second)
+		h.probe("/readyz")
+		require.EqualValues(t, 2, asked.Load())
+	})
+}
