@@ -66,7 +66,7 @@ func rooms() []room {
 		{
 			path: "internal/devstack", inside: []string{"internal/devstack/rtmsim"},
 			outside: []string{
-				sdk + "client", "go.temporal.io/api/...", "google.golang.org/grpc/...", "google.golang.org/grpc",
+				sdk + "client", sdk + "log", "go.temporal.io/api/...", "google.golang.org/grpc/...", "google.golang.org/grpc",
 				"github.com/gofrs/flock", "github.com/mattn/go-isatty", "github.com/schollz/progressbar/v3",
 				"github.com/fergusstrange/embedded-postgres", pgx, "golang.org/x/sys/unix",
 			},

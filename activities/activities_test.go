@@ -70,9 +70,16 @@ var (
 	}
 )
 
+// failure is what an activity's error carries besides its type.
+type failure struct {
+	message string
+	delay   time.Duration
+	details activities.FailureDetails
+}
+
 // requireFailure proves the type of an activity's error, whether it is retried,
 // and that it is Benign exactly when it was to be expected.
-func requireFailure(t *testing.T, err error, code patch.Code, retried, benign bool) *temporal.ApplicationError {
+func requireFailure(t *testing.T, err error, code patch.Code, retried, benign bool) failure {
 	t.Helper()
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, err, &application)
@@ -82,7 +89,7 @@ func requireFailure(t *testing.T, err error, code patch.Code, retried, benign bo
 	var details activities.FailureDetails
 	require.NoError(t, application.Details(&details))
 	require.Equal(t, 1, details.Attempt)
-	return application
+	return failure{application.Message(), application.NextRetryDelay(), details}
 }
 
 // TestNewNamesWhatIsMissing proves that no step is built over a nil port.
@@ -131,10 +138,7 @@ func TestErrorsOfPorts(t *testing.T) {
 func TestLoadRecord(t *testing.T) {
 	r := newRig(t)
 	_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "next"}})
-	application := requireFailure(t, err, patch.CodeInvalidRequest, false, true)
-	var details activities.FailureDetails
-	require.NoError(t, application.Details(&details))
-	require.Equal(t, "version", details.Field)
+	require.Equal(t, "version", requireFailure(t, err, patch.CodeInvalidRequest, false, true).details.Field)
 
 	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "by-hand"})
 	requireFailure(t, err, patch.CodeInvalidRequest, false, true)
@@ -180,8 +184,7 @@ func TestPatchContainer(t *testing.T) {
 
 	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 429, RetryAfter: 7 * time.Second})
 	_, err = r.do(r.steps.PatchContainer, in)
-	application := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
-	require.Equal(t, 7*time.Second, application.NextRetryDelay())
+	require.Equal(t, 7*time.Second, requireFailure(t, err, patch.CodeServiceUnavailable, true, false).delay)
 }
 
 // TestUpdateImage proves the reading of a swap that changed nothing.
@@ -256,8 +259,7 @@ func TestRestoreContainer(t *testing.T) {
 		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil).Times(2)
 		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
 		_, err := r.do(r.steps.RestoreContainer, in)
-		application := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
-		require.Contains(t, application.Message(), "not in line")
+		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, true, false).message, "not in line")
 	})
 	t.Run("a row that moved meanwhile is followed by the next attempt", func(t *testing.T) {
 		r := newRig(t)
@@ -281,8 +283,7 @@ func TestRestoreContainer(t *testing.T) {
 		generating.Status = runtime.StatusGenerationInProgress
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(generating, nil)
 		_, err := r.do(r.steps.RestoreContainer, in)
-		application := requireFailure(t, err, patch.CodeServiceUnavailable, true, true)
-		require.Equal(t, 5*time.Second, application.NextRetryDelay())
+		require.Equal(t, 5*time.Second, requireFailure(t, err, patch.CodeServiceUnavailable, true, true).delay)
 	})
 	t.Run("a stopped game is never touched", func(t *testing.T) {
 		for _, status := range []runtime.Status{runtime.StatusStopped, runtime.StatusFinished} {
@@ -314,11 +315,9 @@ func TestMessagesAreBounded(t *testing.T) {
 	r := newRig(t)
 	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).Return(int64(0), errors.New(strings.Repeat("ä", 4000)))
 	_, err := r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{})
-	application := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
-	require.Less(t, len(application.Message()), 600)
+	require.Less(t, len(requireFailure(t, err, patch.CodeServiceUnavailable, true, false).message), 600)
 
 	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).Return(int64(0), errors.Join(ports.ErrInvalidInput, errors.New("secret detail")))
 	_, err = r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{})
-	application = requireFailure(t, err, patch.CodeInternalError, false, false)
-	require.NotContains(t, application.Message(), "secret detail")
+	require.NotContains(t, requireFailure(t, err, patch.CodeInternalError, false, false).message, "secret detail")
 }

@@ -58,18 +58,19 @@ func (a *Activities) look(ctx context.Context, gameID string) (patch.Undo, error
 		return patch.Undo{}, err
 	}
 	undo := patch.Undo{Line: patch.Decided(&row), RowStatus: row.Status, Row: patch.ImageOf(row)}
-	switch undo.Line {
-	case patch.LineWaitForTurn:
+	if undo.Line == patch.LineWaitForTurn {
 		return undo, errTurnInProgress
-	case patch.LineFollowRow:
-		container, err := a.inspect(ctx, gameID)
-		if err != nil {
-			return undo, err
-		}
-		undo.Container = container.ImageRef
-		if container.Runs(row.CurrentImageRef) {
-			undo.Line = patch.LineInLine
-		}
+	}
+	if undo.Line != patch.LineFollowRow {
+		return undo, nil
+	}
+	container, err := a.inspect(ctx, gameID)
+	if err != nil {
+		return undo, err
+	}
+	undo.Container = container.ImageRef
+	if container.Runs(row.CurrentImageRef) {
+		undo.Line = patch.LineInLine
 	}
 	return undo, nil
 }

@@ -137,7 +137,7 @@ func (sc scene) ask(ctx context.Context, client *restClient, out io.Writer) erro
 	}
 	fmt.Fprintf(out, "   POST %s %s\n", path, body)
 	var answer api.PatchDone
-	status, err := client.do(ctx, http.MethodPost, path, map[string]string{"Prefer": "wait=60"}, sc.body, &answer)
+	status, err := client.do(ctx, restRequest{http.MethodPost, path, map[string]string{"Prefer": "wait=60"}, sc.body}, &answer)
 	var problem *problemError
 	switch {
 	case errors.As(err, &problem):
@@ -178,7 +178,8 @@ func (sc scene) showRecord(ctx context.Context, s *stack, out io.Writer) error {
 // showAudit shows the audit row that the patch left.
 func (sc scene) showAudit(ctx context.Context, client *restClient, out io.Writer) error {
 	var list api.OperationList
-	if _, err := client.do(ctx, http.MethodGet, "/api/v1/internal/runtimes/"+sc.gameID+"/operations", nil, nil, &list); err != nil {
+	path := "/api/v1/internal/runtimes/" + sc.gameID + "/operations"
+	if _, err := client.do(ctx, restRequest{method: http.MethodGet, path: path}, &list); err != nil {
 		return err
 	}
 	if len(list.Operations) != 1 || list.Operations[0].ErrorCode != string(sc.code) {

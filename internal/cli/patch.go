@@ -72,7 +72,7 @@ func (f *follower) ask(ctx context.Context, c *patchCommand) (string, error) {
 	path := "/api/v1/internal/runtimes/" + url.PathEscape(c.Game) + "/patch"
 	for try := 1; ; try++ {
 		var accepted api.PatchAccepted
-		status, err := f.client.do(ctx, http.MethodPost, path, headers, body, &accepted)
+		status, err := f.client.do(ctx, restRequest{http.MethodPost, path, headers, body}, &accepted)
 		if err == nil {
 			fmt.Fprintf(f.out, "patch %s to %s: %s\n", c.Game, c.Version, accepted.PatchID)
 			return accepted.PatchID, nil
@@ -98,7 +98,7 @@ func (f *follower) follow(ctx context.Context, patchID string) error {
 	faults := 0
 	for {
 		var seen look
-		_, err := f.client.do(ctx, http.MethodGet, "/api/v1/internal/patches/"+patchID, nil, nil, &seen)
+		_, err := f.client.do(ctx, restRequest{method: http.MethodGet, path: "/api/v1/internal/patches/" + patchID}, &seen)
 		switch {
 		case err == nil && seen.State == "closed":
 			return f.end(seen)

@@ -45,28 +45,36 @@ func (e *problemError) Error() string {
 	return fmt.Sprintf("%s: %s (HTTP %d)", e.Code, e.Detail, e.Status)
 }
 
-// do sends one request and reads the answer into out. It returns the status,
-// and a *problemError for one from 400 up.
-func (c *restClient) do(ctx context.Context, method, path string, headers map[string]string, body, out any) (int, error) {
+// restRequest is one request of the API.
+type restRequest struct {
+	method, path string
+	headers      map[string]string
+	// body is sent as JSON; nil sends none.
+	body any
+}
+
+// do sends request and reads the answer into out. It returns the status, and a
+// *problemError for one from 400 up.
+func (c *restClient) do(ctx context.Context, asked restRequest, out any) (int, error) {
 	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
+	if asked.body != nil {
+		text, err := json.Marshal(asked.body)
 		if err != nil {
 			return 0, fmt.Errorf("encode request: %w", err)
 		}
 		content = bytes.NewReader(text)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.server+path, content)
+	request, err := http.NewRequestWithContext(ctx, asked.method, c.server+asked.path, content)
 	if err != nil {
 		return 0, fmt.Errorf("make request: %w", err)
 	}
-	if body != nil {
+	if asked.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}
 	if c.token != "" {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	for name, value := range headers {
+	for name, value := range asked.headers {
 		request.Header.Set(name, value)
 	}
 	response, err := c.http.Do(request)

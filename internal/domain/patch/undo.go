@@ -1,7 +1,7 @@
 package patch
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -69,9 +69,9 @@ func (undo Undo) Sentence() string {
 	case LineLeftAlone:
 		b.WriteString("container left alone")
 	case LineInLine:
-		fmt.Fprintf(&b, "container already on %s", undo.Row.ImageRef)
+		b.WriteString("container already on " + undo.Row.ImageRef)
 	case LineRecreated:
-		fmt.Fprintf(&b, "container recreated on %s", undo.Row.ImageRef)
+		b.WriteString("container recreated on " + undo.Row.ImageRef)
 	case LineAbandoned:
 		b.WriteString("abandoned, container may differ from the row")
 	default:
@@ -82,13 +82,13 @@ func (undo Undo) Sentence() string {
 	case undo.RowStatus == "":
 		b.WriteString("; there is no row")
 	default:
-		fmt.Fprintf(&b, "; row is %s on %s", undo.RowStatus, undo.Row.Version)
+		b.WriteString("; row is " + string(undo.RowStatus) + " on " + undo.Row.Version)
 	}
 	if undo.Container != "" && undo.Line == LineRecreated {
-		fmt.Fprintf(&b, "; container ran %s", undo.Container)
+		b.WriteString("; container ran " + undo.Container)
 	}
 	if undo.By != "" || undo.Reason != "" {
-		fmt.Fprintf(&b, "; operator %q: %s", undo.By, undo.Reason)
+		b.WriteString("; operator " + strconv.Quote(undo.By) + ": " + undo.Reason)
 	}
 	return b.String()
 }
