@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
@@ -25,5 +24,5 @@ func forget(t *testing.T, r *rig, game string, patched answer) {
 		_, err := r.temporal.DescribeWorkflowExecution(t.Context(), run.WorkflowId, run.RunId)
 		var gone *serviceerror.NotFound
 		return errors.As(err, &gone)
-	}, patience, 50*time.Millisecond)
+	}, patience, waitTick)
 }

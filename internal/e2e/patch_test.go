@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
@@ -129,7 +128,7 @@ func TestWorkerKilled(t *testing.T) {
 	require.Eventually(t, func() bool {
 		container, _ := r.simulator.Runtime(game)
 		return container.Recreates == 1
-	}, patience, 20*time.Millisecond, "the recreate never took place")
+	}, patience, waitTick, "the recreate never took place")
 	require.Equal(t, "1.4.2", r.record(game).CurrentEngineVersion)
 
 	r.startWorker()
@@ -169,7 +168,7 @@ func TestAPIStops(t *testing.T) {
 	require.Eventually(t, func() bool {
 		_, err := r.temporal.DescribeWorkflowExecution(t.Context(), patch.WorkflowID(game), "")
 		return err == nil
-	}, patience, 20*time.Millisecond)
+	}, patience, waitTick)
 	api.signal(syscall.SIGTERM)
 	a := await(t, waiting)
 	require.Equal(t, http.StatusAccepted, a.status, a.body)

@@ -18,11 +18,14 @@ import (
 // patience bounds every wait of a test; it is only ever reached by a failure.
 const patience = 60 * time.Second
 
+// waitTick is how often a condition is looked at while it is waited for.
+const waitTick = 20 * time.Millisecond
+
 // process is a gamemaster that runs by itself.
 type process struct {
 	t       *testing.T
 	command *exec.Cmd
-	// lines gets what it prints to standard error, line by line.
+	// lines gets what it prints, to standard output and error, line by line.
 	lines chan string
 	done  chan struct{}
 
@@ -36,10 +39,12 @@ func start(t *testing.T, environ []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, command: exec.Command(binary, args...), lines: make(chan string, 1000), done: make(chan struct{})}
 	p.command.Env = append(os.Environ(), environ...)
-	stderr, err := p.command.StderrPipe()
+	output, into, err := os.Pipe()
 	require.NoError(t, err)
+	p.command.Stdout, p.command.Stderr = into, into
 	require.NoError(t, p.command.Start())
-	go p.read(bufio.NewScanner(stderr))
+	require.NoError(t, into.Close())
+	go p.read(output)
 	t.Cleanup(func() {
 		p.signal(syscall.SIGKILL)
 		<-p.done
@@ -50,9 +55,10 @@ func start(t *testing.T, environ []string, args ...string) *process {
 	return p
 }
 
-func (p *process) read(scanner *bufio.Scanner) {
+func (p *process) read(output *os.File) {
 	defer close(p.done)
-	for scanner.Scan() {
+	defer output.Close()
+	for scanner := bufio.NewScanner(output); scanner.Scan(); {
 		p.mu.Lock()
 		p.output.WriteString(scanner.Text() + "\n")
 		p.mu.Unlock()
@@ -100,21 +106,38 @@ func (p *process) exitCode() int {
 	return 0
 }
 
-// awaitLog waits for the log line with that message, and returns it.
-func (p *process) awaitLog(message string) map[string]any {
+// awaitLine waits for a line that matched says yes to, and returns it.
+func (p *process) awaitLine(what string, matched func(string) bool) string {
 	p.t.Helper()
 	deadline := time.After(patience)
 	for {
 		select {
 		case line := <-p.lines:
-			var entry map[string]any
-			if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
-				return entry
+			if matched(line) {
+				return line
 			}
 		case <-p.done:
-			p.t.Fatalf("gamemaster ended before it logged %q:\n%s", message, p.printed())
+			p.t.Fatalf("gamemaster ended before it printed %s:\n%s", what, p.printed())
 		case <-deadline:
-			p.t.Fatalf("gamemaster never logged %q:\n%s", message, p.printed())
+			p.t.Fatalf("gamemaster never printed %s:\n%s", what, p.printed())
 		}
 	}
+}
+
+// awaitLog waits for the log line with that message, and returns it.
+func (p *process) awaitLog(message string) map[string]any {
+	p.t.Helper()
+	var entry map[string]any
+	p.awaitLine(message, func(line string) bool {
+		entry = nil
+		return json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message
+	})
+	return entry
+}
+
+// runToEnd runs the binary and returns its exit code and what it printed.
+func runToEnd(t *testing.T, environ []string, args ...string) (code int, printed string) {
+	t.Helper()
+	p := start(t, environ, args...)
+	return p.exitCode(), p.printed()
 }

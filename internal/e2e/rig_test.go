@@ -230,7 +230,7 @@ func (r *rig) awaitStep(game, step string) {
 			}
 		}
 		return false
-	}, patience, 20*time.Millisecond, "step %s of %s", step, game)
+	}, patience, waitTick, "step %s of %s", step, game)
 }
 
 // async asks for a patch, waits for nothing and returns its id.
@@ -251,7 +251,7 @@ func (r *rig) awaitPatch(patchID, what string, reached func(map[string]any) bool
 		var err error
 		last, err = r.try(r.t.Context(), http.MethodGet, base+"/patches/"+patchID, "")
 		return err == nil && last.status == http.StatusOK && reached(last.body)
-	}, patience, 50*time.Millisecond, "patch %s: %s", patchID, what)
+	}, patience, waitTick, "patch %s: %s", patchID, what)
 	return last.body
 }
 
