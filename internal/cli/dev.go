@@ -48,7 +48,11 @@ func (c *devCommand) Run(p *process) error {
 		return err
 	}
 	s.describe(p.stdout)
-	fmt.Fprintf(p.stdout, "  %-16s %s\n\n", "Data", dir)
+	note := ""
+	if settings.DatabaseURL == "" {
+		note = "  (Postgres: user gamemaster, password in postgres/password)"
+	}
+	fmt.Fprintf(p.stdout, "  %-16s %s%s\n\n", "Data", dir, note)
 	fmt.Fprintf(p.stdout, "Try:  gamemaster patch demo-1 1.4.3 --server %s\n", s.apiURL)
 	fmt.Fprintf(p.stdout, "      curl -s %s/api/v1/internal/runtimes/demo-1/patch -H 'Content-Type: application/json' -d '{\"version\":\"1.4.4\"}'\n", s.apiURL)
 	fmt.Fprintln(p.stdout, "Stop: Ctrl-C")
