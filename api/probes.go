@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -41,6 +42,33 @@ func (server *Server) readyz(c *gin.Context) {
 		status = http.StatusServiceUnavailable
 	}
 	server.reply(c, status, report)
+}
+
+// Probes answers /healthz and /readyz as a [Server] does, for processes that
+// have no REST door, such as workers.
+func Probes(checks []Check) http.Handler {
+	ready := newReadiness(checks)
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeProbe(w, http.StatusOK, Health{Status: "ok"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		report := ready.report()
+		status := http.StatusOK
+		if report.Status != "ready" {
+			status = http.StatusServiceUnavailable
+		}
+		writeProbe(w, status, report)
+	})
+	return mux
+}
+
+func writeProbe(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	// Who probes and goes away does not want the answer.
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // readiness asks the checks, at most once per checkAge.

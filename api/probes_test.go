@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
@@ -96,4 +97,31 @@ func TestReadyzIsCached(t *testing.T) {
 		h.probe("/readyz")
 		require.EqualValues(t, 2, asked.Load())
 	})
+}
+
+// A process without a REST door answers its probes the same way: 200, and 503
+// with the part that is missing.
+func TestProbesOfAWorker(t *testing.T) {
+	var missing error
+	server := httptest.NewServer(api.Probes([]api.Check{{Name: "temporal", Check: func(context.Context) error { return missing }}}))
+	t.Cleanup(server.Close)
+	probe := func(path string) (int, string) {
+		response, err := http.Get(server.URL + path)
+		require.NoError(t, err)
+		defer func() { _ = response.Body.Close() }()
+		text, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return response.StatusCode, string(text)
+	}
+	status, text := probe("/readyz")
+	require.Equal(t, http.StatusOK, status)
+	require.JSONEq(t, `{"status":"ready","checks":{"temporal":"ok"}}`, text)
+
+	missing = errors.New("gone")
+	server.Config.Handler = api.Probes([]api.Check{{Name: "temporal", Check: func(context.Context) error { return missing }}})
+	status, text = probe("/readyz")
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	require.JSONEq(t, `{"status":"not_ready","checks":{"temporal":"gone"}}`, text)
+	status, _ = probe("/healthz")
+	require.Equal(t, http.StatusOK, status)
 }

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"syscall"
+	"time"
 
 	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/adapters/postgres"
@@ -54,7 +57,9 @@ func (c *apiCommand) Run(p *process) error {
 	return server.Serve(p.ctx, listener)
 }
 
-type workerCommand struct{}
+type workerCommand struct {
+	Probes string `help:"Address to answer /healthz and /readyz on; nowhere by default." env:"GAMEMASTER_WORKER_PROBES"`
+}
 
 // Run polls for work until the process is told to stop.
 func (c *workerCommand) Run(p *process) error {
@@ -78,11 +83,43 @@ func (c *workerCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
+	if err := c.serveProbes(p.ctx, logger, []api.Check{
+		{Name: "postgres", Check: pool.Ping},
+		{Name: "migrations", Check: checkMigrations(settings.DatabaseURL)},
+		{Name: "temporal", Check: temporal.check},
+		{Name: "runtime_manager", Check: manager.Ping},
+	}); err != nil {
+		return err
+	}
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
 	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps})
 	if err != nil {
 		return fmt.Errorf("temporal at %s: %w", temporal.address, err)
 	}
+	return nil
+}
+
+// probeTimeout bounds a probe, whose checks are bounded by two seconds.
+const probeTimeout = 5 * time.Second
+
+// serveProbes answers probes in the background until the process ends. They
+// need no draining: who asks is not waiting for a result.
+func (c *workerCommand) serveProbes(ctx context.Context, logger *slog.Logger, checks []api.Check) error {
+	if c.Probes == "" {
+		return nil
+	}
+	listener, err := listen("probes", c.Probes)
+	if err != nil {
+		return err
+	}
+	logger.Info("probes are listening", "addr", listener.Addr().String())
+	server := &http.Server{Handler: api.Probes(checks), ReadTimeout: probeTimeout, WriteTimeout: probeTimeout}
+	context.AfterFunc(ctx, func() { _ = server.Close() })
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("probes ended", "err", err.Error())
+		}
+	}()
 	return nil
 }
 

@@ -143,6 +143,21 @@ func TestReadyz(t *testing.T) {
 	require.Contains(t, noNamespace["temporal"], "nowhere")
 }
 
+// TestWorkerProbes proves that a worker names the part that is missing to it.
+func TestWorkerProbes(t *testing.T) {
+	t.Parallel()
+	r := newRigWithoutAPI(t, "GAMEMASTER_WORKER_PROBES=127.0.0.1:0")
+	probe := func() answer {
+		r.url = fmt.Sprintf("http://%s", r.startWorker().awaitLog("probes are listening")["addr"])
+		return r.call(http.MethodGet, "/readyz", "")
+	}
+	require.Equal(t, http.StatusOK, probe().status)
+	r.environ = append(r.environ, "RTM_URL=http://127.0.0.1:1")
+	missing := probe()
+	require.Equal(t, http.StatusServiceUnavailable, missing.status)
+	require.Contains(t, missing.body["checks"].(map[string]any)["runtime_manager"], "runtime manager unavailable")
+}
+
 // TestMigrateCommand proves that several at once do not collide, and that the
 // second time there is nothing to do.
 func TestMigrateCommand(t *testing.T) {
