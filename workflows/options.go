@@ -11,8 +11,8 @@ import (
 )
 
 // One attempt on Postgres: the statements are single rows by primary key, so
-// five seconds mean that the server is not answering. The pool's own statement
-// timeout is shorter, so that it is Postgres that says what went wrong.
+// five seconds mean that the server is not answering. The wait for a locked row
+// ends before that, after three, so that Postgres says what was in the way.
 const storeAttempt = 5 * time.Second
 
 // One attempt on Runtime Manager: the client gives an inspect 5 s and a
@@ -29,19 +29,22 @@ const managerHeartbeat = 10 * time.Second
 // the same to the server, but the SDK's test environment takes it for ten.
 const unlimited = math.MaxInt32
 
+// backoff waits first between the first two attempts, twice as long each time
+// after, and never longer than most.
+func backoff(first, most time.Duration) *temporal.RetryPolicy {
+	return &temporal.RetryPolicy{
+		InitialInterval: first, BackoffCoefficient: 2, MaximumInterval: most, MaximumAttempts: unlimited,
+	}
+}
+
 // storeOptions are for steps on Postgres: quick retries, since most of its
 // faults are gone within a second, for budget in total.
 func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    storeAttempt,
 		ScheduleToCloseTimeout: time.Duration(budget),
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:    200 * time.Millisecond,
-			BackoffCoefficient: 2,
-			MaximumInterval:    5 * time.Second,
-			MaximumAttempts:    unlimited,
-		},
-		Summary: summary,
+		RetryPolicy:            backoff(200*time.Millisecond, 5*time.Second),
+		Summary:                summary,
 	})
 }
 
@@ -51,13 +54,8 @@ func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) w
 func auditOptions(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout: storeAttempt,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:    200 * time.Millisecond,
-			BackoffCoefficient: 2,
-			MaximumInterval:    30 * time.Second,
-			MaximumAttempts:    unlimited,
-		},
-		Summary: summary,
+		RetryPolicy:         backoff(200*time.Millisecond, 30*time.Second),
+		Summary:             summary,
 	})
 }
 
@@ -71,13 +69,8 @@ func managerOptions(ctx workflow.Context, budget patch.Duration, summary string)
 		ScheduleToCloseTimeout: time.Duration(budget),
 		HeartbeatTimeout:       managerHeartbeat,
 		WaitForCancellation:    true,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:    500 * time.Millisecond,
-			BackoffCoefficient: 2,
-			MaximumInterval:    15 * time.Second,
-			MaximumAttempts:    unlimited,
-		},
-		Summary: summary,
+		RetryPolicy:            backoff(500*time.Millisecond, 15*time.Second),
+		Summary:                summary,
 	})
 }
 
@@ -88,12 +81,7 @@ func undoOptions(ctx workflow.Context, budget patch.Duration, summary string) wo
 		StartToCloseTimeout:    managerAttempt,
 		ScheduleToCloseTimeout: time.Duration(budget),
 		HeartbeatTimeout:       managerHeartbeat,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:    500 * time.Millisecond,
-			BackoffCoefficient: 2,
-			MaximumInterval:    30 * time.Second,
-			MaximumAttempts:    unlimited,
-		},
-		Summary: summary,
+		RetryPolicy:            backoff(500*time.Millisecond, 30*time.Second),
+		Summary:                summary,
 	})
 }
