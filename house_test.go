@@ -50,7 +50,7 @@ func rooms() []room {
 		},
 		{
 			path: "workflows", inside: []string{"activities", domain},
-			outside:  []string{sdk + "workflow", sdk + "temporal"},
+			outside:  []string{sdk + "workflow", sdk + "temporal", "go.temporal.io/api/enums/v1"},
 			stdNever: append([]string{"log", "log/slog", "sync", "context", "math/rand", "math/rand/v2"}, noIO...),
 		},
 		{

@@ -59,6 +59,10 @@ func (r *rig) do(activity, input any) (converter.EncodedValue, error) {
 	return r.env.ExecuteActivity(activity, input)
 }
 
+func request(version string) patch.Request {
+	return patch.Request{PatchID: "g.aaaaaaaaaaaaaaaaaaaaaaaaaa", GameID: "g", Version: version}
+}
+
 var (
 	errDown = errors.New("connection refused")
 	running = runtime.RuntimeRecord{
@@ -127,7 +131,7 @@ func TestErrorsOfPorts(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
 			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(runtime.RuntimeRecord{}, row.err)
-			_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "patch-runtime/g"})
+			_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: request("1.4.3"), WorkflowID: "patch-runtime/g"})
 			requireFailure(t, err, row.code, row.retried, row.benign)
 		})
 	}
@@ -137,16 +141,16 @@ func TestErrorsOfPorts(t *testing.T) {
 // before the store is asked, and names the field.
 func TestLoadRecord(t *testing.T) {
 	r := newRig(t)
-	_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "next"}})
+	_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: request("next")})
 	require.Equal(t, "version", requireFailure(t, err, patch.CodeInvalidRequest, false, true).details.Field)
 
-	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "by-hand"})
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: request("1.4.3"), WorkflowID: "by-hand"})
 	requireFailure(t, err, patch.CodeInvalidRequest, false, true)
 
 	stopped := running
 	stopped.Status = runtime.StatusStopped
 	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
-	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: patch.Request{GameID: "g", Version: "1.4.3"}, WorkflowID: "patch-runtime/g"})
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: request("1.4.3"), WorkflowID: "patch-runtime/g"})
 	requireFailure(t, err, patch.CodeRuntimeNotRunning, false, true)
 }
 
@@ -171,6 +175,7 @@ func TestPatchContainer(t *testing.T) {
 	want := ports.RTMPatchInput{GameID: "g", ImageRef: "new", IdempotencyKey: "p/r/patch"}
 
 	r := newRig(t)
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(3)
 	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(nil)
 	value, err := r.do(r.steps.PatchContainer, in)
 	require.NoError(t, err)
@@ -185,6 +190,31 @@ func TestPatchContainer(t *testing.T) {
 	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 429, RetryAfter: 7 * time.Second})
 	_, err = r.do(r.steps.PatchContainer, in)
 	require.Equal(t, 7*time.Second, requireFailure(t, err, patch.CodeServiceUnavailable, true, false).delay)
+}
+
+// TestPatchContainerReadsTheRow proves that no container is recreated for a row
+// that has moved since the plan was made.
+func TestPatchContainerReadsTheRow(t *testing.T) {
+	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch"}
+	stopped, elsewhere := running, running
+	stopped.Status = runtime.StatusStopped
+	elsewhere.CurrentEngineVersion, elsewhere.CurrentImageRef = "1.4.7", "newer"
+	for _, row := range []struct {
+		record  runtime.RuntimeRecord
+		err     error
+		code    patch.Code
+		retried bool
+	}{
+		{record: stopped, code: patch.CodeConflict},
+		{record: elsewhere, code: patch.CodeConflict},
+		{err: runtime.ErrNotFound, code: patch.CodeRuntimeNotFound},
+		{err: errDown, code: patch.CodeServiceUnavailable, retried: true},
+	} {
+		r := newRig(t)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(row.record, row.err)
+		_, err := r.do(r.steps.PatchContainer, in)
+		requireFailure(t, err, row.code, row.retried, !row.retried)
+	}
 }
 
 // TestUpdateImage proves the reading of a swap that changed nothing.
@@ -215,8 +245,13 @@ func TestUpdateImage(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r := newRig(t)
-			r.runtimes.EXPECT().UpdateImage(gomock.Any(), swap).Return(runtime.ErrConflict)
-			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(row.reread, row.rereadErr)
+			before := row.in.Record
+			before.CurrentEngineVersion, before.CurrentImageRef = row.in.Plan.From.Version, row.in.Plan.From.ImageRef
+			gomock.InOrder(
+				r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(before, nil),
+				r.runtimes.EXPECT().UpdateImage(gomock.Any(), swap).Return(runtime.ErrConflict),
+				r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(row.reread, row.rereadErr),
+			)
 			value, err := r.do(r.steps.UpdateImage, row.in)
 			if row.code != "" {
 				requireFailure(t, err, row.code, row.code == patch.CodeServiceUnavailable, row.code != patch.CodeServiceUnavailable)
@@ -229,6 +264,24 @@ func TestUpdateImage(t *testing.T) {
 			require.Equal(t, row.reread, result.Record)
 		})
 	}
+}
+
+// TestUpdateImageLeavesOthersAlone proves that the image of another writer is
+// not overwritten, and that an own write is known again before the swap.
+func TestUpdateImageLeavesOthersAlone(t *testing.T) {
+	in := activities.UpdateImageInput{Record: running, Plan: plan, Now: time.Now()}
+	r := newRig(t)
+	elsewhere := running
+	elsewhere.CurrentEngineVersion, elsewhere.CurrentImageRef = "1.4.7", "newer"
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(elsewhere, nil)
+	_, err := r.do(r.steps.UpdateImage, in)
+	requireFailure(t, err, patch.CodeConflict, false, true)
+
+	written := running
+	written.CurrentEngineVersion, written.CurrentImageRef, written.Status = "1.4.3", "new", runtime.StatusGenerationInProgress
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(written, nil)
+	_, err = r.do(r.steps.UpdateImage, in)
+	require.NoError(t, err)
 }
 
 // TestRestoreContainer proves that the undo believes what it sees after the
@@ -276,6 +329,19 @@ func TestRestoreContainer(t *testing.T) {
 		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
 		_, err := r.do(r.steps.RestoreContainer, in)
 		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+	})
+	t.Run("a game stopped in the middle is a person's matter", func(t *testing.T) {
+		r := newRig(t)
+		stopped := running
+		stopped.Status = runtime.StatusStopped
+		gomock.InOrder(
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil),
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil),
+		)
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil)
+		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
+		_, err := r.do(r.steps.RestoreContainer, in)
+		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, false, false).message, "stop the container")
 	})
 	t.Run("a turn is waited for, without touching Runtime Manager", func(t *testing.T) {
 		r := newRig(t)

@@ -11,10 +11,11 @@ import (
 // errHandedBack is the cause of a context that ended because its worker stops.
 var errHandedBack = errors.New("the worker is stopping, the step is handed back")
 
-// beatInterval is how often a step that calls Runtime Manager reports that it
+// BeatInterval is how often a step that calls Runtime Manager reports that it
 // is alive. The workflow allows three times as much between two reports, so
-// that one lost report is not taken for a dead worker.
-const beatInterval = 3 * time.Second
+// that a lost one is not taken for a dead worker. A worker has to let them
+// through that often: the SDK holds them back for longer unless it is told.
+const BeatInterval = 3 * time.Second
 
 // HandBackAfter is how long a call to Runtime Manager may go on after its
 // worker was told to stop; then it is cut and retried elsewhere. It has to be
@@ -30,7 +31,7 @@ func alive(ctx context.Context) (_ context.Context, done func()) {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		ticker := time.NewTicker(beatInterval)
+		ticker := time.NewTicker(BeatInterval)
 		defer ticker.Stop()
 		workerStop := activity.GetWorkerStopChannel(ctx)
 		var handBack <-chan time.Time

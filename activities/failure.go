@@ -19,6 +19,11 @@ import (
 // undo had recreated it, or that the row moved meanwhile: look again.
 var errOutOfLine = errors.New("container and record are not in line yet")
 
+// errStartedStopped says that the undo recreated the container of a game that
+// was stopped at the same moment: it may be running, and only a person may stop
+// it.
+var errStartedStopped = errors.New("the game was stopped while its container was being recreated, stop the container")
+
 // errTurnInProgress says that the undo waits for a turn to be done.
 var errTurnInProgress = errors.New("a turn is being generated, its container is not touched")
 
@@ -96,13 +101,15 @@ func classify(err error) (patch.Code, temporal.ApplicationErrorOptions) {
 		return patch.CodeEngineVersionNotFound, expected
 	case errors.Is(err, ports.ErrInvalidInput):
 		return patch.CodeInternalError, final
-	case errors.Is(err, ports.ErrRTMRejected):
+	case errors.Is(err, ports.ErrRTMRejected), errors.Is(err, errStartedStopped):
 		return patch.CodeServiceUnavailable, final
 	case errors.Is(err, errTurnInProgress):
 		return patch.CodeServiceUnavailable, temporal.ApplicationErrorOptions{
 			NextRetryDelay: turnPoll, Category: temporal.ApplicationErrorCategoryBenign,
 		}
 	case errors.As(err, &answer):
+		// A Retry-After beyond what is left of the budget ends the step at
+		// once: there is no use in waiting for a call that may not be made.
 		return patch.CodeServiceUnavailable, temporal.ApplicationErrorOptions{NextRetryDelay: answer.RetryAfter}
 	default:
 		// A store's or the network's own error: the specification calls it

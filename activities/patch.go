@@ -29,15 +29,20 @@ type PatchContainerResult struct {
 }
 
 // PatchContainer has Runtime Manager recreate the container on the target
-// image. Before every attempt but the first it asks what the container runs,
-// because the one before may have been done without its answer arriving. It
-// fails with service_unavailable: for good when Runtime Manager refused, for
-// now otherwise.
+// image. Before every attempt it reads the row, because the game may have been
+// stopped or moved since the plan was made; before every attempt but the first
+// it asks what the container runs, because the one before may have been done
+// without its answer arriving. It fails for good with conflict or
+// runtime_not_found, and with service_unavailable: for good when Runtime
+// Manager refused, for now otherwise.
 func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInput) (PatchContainerResult, error) {
 	const op = "rtm patch"
 	ctx, done := alive(ctx)
 	defer done()
 
+	if err := a.stillHolds(ctx, input.GameID, input.Plan); err != nil {
+		return PatchContainerResult{}, failed(ctx, op, err)
+	}
 	// When the container ran the target's image to begin with, a look at it
 	// proves nothing; there the idempotency key alone keeps it to one recreate.
 	if attempt(ctx) > 1 && !input.Plan.SameImage() {
@@ -58,6 +63,15 @@ func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInp
 		return PatchContainerResult{}, failed(ctx, op, err)
 	}
 	return PatchContainerResult{Attempt: attempt(ctx)}, nil
+}
+
+// stillHolds reads the row and refuses a plan that it has moved away from.
+func (a *Activities) stillHolds(ctx context.Context, gameID string, plan patch.Plan) error {
+	record, err := a.runtimes.Get(ctx, gameID)
+	if err != nil {
+		return err
+	}
+	return plan.StillHolds(record)
 }
 
 // inspect returns the zero Container, which runs nothing, when there is none.
@@ -89,12 +103,23 @@ type UpdateImageResult struct {
 }
 
 // UpdateImage rotates image and version of the row by compare-and-swap on its
-// status. When the swap changed nothing it reads the row again: an own write
+// status. Before it, it looks whether another writer has put the row on another
+// image; when the swap changed nothing it reads the row again: an own write
 // whose answer was lost is a success. It fails for good with conflict or
 // runtime_not_found, and for now with service_unavailable.
 func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (UpdateImageResult, error) {
 	const op = "update runtime image"
-	err := a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
+	row, err := a.runtimes.Get(ctx, input.Record.GameID)
+	if err != nil {
+		return UpdateImageResult{}, failed(ctx, op, err)
+	}
+	if row.Status != runtime.StatusRunning {
+		return settleConflict(ctx, input, row)
+	}
+	if err := input.Plan.StillHolds(row); err != nil {
+		return UpdateImageResult{}, failed(ctx, op, err)
+	}
+	err = a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
 		GameID:               input.Record.GameID,
 		ExpectedStatus:       runtime.StatusRunning,
 		CurrentImageRef:      input.Plan.To.ImageRef,
@@ -102,7 +127,9 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		Now:                  input.Now,
 	})
 	if errors.Is(err, runtime.ErrConflict) {
-		return a.settleConflict(ctx, input)
+		if row, err = a.runtimes.Get(ctx, input.Record.GameID); err == nil {
+			return settleConflict(ctx, input, row)
+		}
 	}
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
@@ -110,19 +137,12 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	return UpdateImageResult{Record: a.reload(ctx, input), Attempt: attempt(ctx)}, nil
 }
 
-// settleConflict reads the row that refused the swap.
-func (a *Activities) settleConflict(ctx context.Context, input UpdateImageInput) (UpdateImageResult, error) {
-	const op = "read the record that refused the rotation"
-	record, err := a.runtimes.Get(ctx, input.Record.GameID)
-	if err != nil {
-		return UpdateImageResult{}, failed(ctx, op, err)
+// settleConflict judges a row that is no longer running.
+func settleConflict(ctx context.Context, input UpdateImageInput, row runtime.RuntimeRecord) (UpdateImageResult, error) {
+	if input.Plan.Recorded(row) {
+		return UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}, nil
 	}
-	// Before a forced recreate the row named the target as well, so it proves
-	// no write of ours.
-	if input.Plan.Recorded(record) && input.Plan.From != input.Plan.To {
-		return UpdateImageResult{Record: record, FoundDone: true, Attempt: attempt(ctx)}, nil
-	}
-	return UpdateImageResult{}, failed(ctx, op, patch.LostSwap(record))
+	return UpdateImageResult{}, failed(ctx, "update runtime image", patch.LostSwap(row))
 }
 
 // reload reads the row after the rotation. The rotation stands whether or not

@@ -16,12 +16,20 @@ type RestoreContainerInput struct {
 	GameID string `json:"game_id"`
 	// IdempotencyKey is the same on every attempt; see [patch.IdempotencyKey].
 	IdempotencyKey string `json:"idempotency_key"`
+	// Plan is what the run had planned.
+	Plan patch.Plan `json:"plan"`
+	// RotationTried says that the run tried to write the plan into the row, and
+	// does not know whether it took place.
+	RotationTried bool `json:"rotation_tried,omitempty"`
 }
 
 // RestoreContainerResult is what was seen and done.
 type RestoreContainerResult struct {
-	Undo    patch.Undo `json:"undo"`
-	Attempt int        `json:"attempt"`
+	Undo patch.Undo `json:"undo"`
+	// Stands says that the patch turned out to have been done; see
+	// [patch.Stands].
+	Stands  bool `json:"stands,omitempty"`
+	Attempt int  `json:"attempt"`
 }
 
 // RestoreContainer makes the container match the row as it is now: it reads the
@@ -29,7 +37,8 @@ type RestoreContainerResult struct {
 // stopped or missing game is left alone. While a turn is generated, or while
 // either side still moves, it fails for now with service_unavailable, and so
 // does everything else that keeps it from being sure. Runtime Manager's
-// refusal is final.
+// refusal is final, and so is a game that was stopped while its container was
+// being recreated: somebody has to stop it again.
 func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContainerInput) (RestoreContainerResult, error) {
 	const op = "restore container"
 	ctx, done := alive(ctx)
@@ -44,7 +53,9 @@ func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContaine
 			return RestoreContainerResult{}, failed(ctx, op, err)
 		}
 	}
-	return RestoreContainerResult{Undo: undo, Attempt: attempt(ctx)}, nil
+	return RestoreContainerResult{
+		Undo: undo, Stands: input.RotationTried && patch.Stands(input.Plan, undo), Attempt: attempt(ctx),
+	}, nil
 }
 
 // look reads the row and, where the row's line asks for it, the container. The
@@ -93,9 +104,10 @@ func (a *Activities) recreate(ctx context.Context, input RestoreContainerInput, 
 	if now.Line == patch.LineFollowRow {
 		return seen, fmt.Errorf("%w: row is on %s, container on %q", errOutOfLine, now.Row.ImageRef, now.Container)
 	}
-	if now.Line == patch.LineInLine {
-		now.Line = patch.LineRecreated
+	if now.Line != patch.LineInLine {
+		return seen, fmt.Errorf("%w: row is %q by now", errStartedStopped, now.RowStatus)
 	}
+	now.Line = patch.LineRecreated
 	now.Container = seen.Container
 	return now, nil
 }

@@ -103,15 +103,15 @@ func (server *Server) start(c *gin.Context, request patch.Request) (patch.Handle
 func (server *Server) refuseStart(c *gin.Context, request patch.Request, err error) {
 	reason, refused := errors.AsType[*patch.Refusal](err)
 	switch {
-	case refused && reason.Code == patch.CodeServiceUnavailable:
+	case refused && reason.Code == patch.CodeServiceUnavailable && reason.PatchID == "":
 		server.unavailable(c, "start the patch", err)
-	case refused:
+	case refused && reason.Code != patch.CodeServiceUnavailable:
 		problem := told(reason)
 		if reason.PatchID != "" {
 			problem.WorkflowID = patch.WorkflowID(request.GameID)
 		}
 		server.refuse(c, problem)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+	case refused, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		server.fault(c, "start the patch", err)
 		// A call without an answer may have had its effect, hence the id.
 		problem := refusal(patch.CodeServiceUnavailable,

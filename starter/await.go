@@ -14,8 +14,9 @@ import (
 
 // Await waits for the end of the run and returns its result. It returns
 // [patch.ErrStillOpen] when ctx's deadline passes first, ctx's own error when
-// it is cancelled, and a [*patch.Refusal] with service_unavailable when
-// Temporal cannot say. A run that was reset is followed to the run that took
+// it is cancelled, [patch.ErrNotFound] when neither Temporal nor the audit log
+// knows the run, and a [*patch.Refusal] with service_unavailable when Temporal
+// cannot say. A run that was reset is followed to the run that took
 // its place.
 func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result, error) {
 	var result patch.Result
@@ -83,6 +84,10 @@ func (s *Starter) successor(ctx context.Context, handle patch.Handle) (patch.Res
 	}
 	if err == nil && latest.handle.RunID != handle.RunID && latest.handle.PatchID == handle.PatchID {
 		return s.Await(ctx, latest.handle)
+	}
+	if result, err := s.remembered(ctx, patch.Handle{PatchID: handle.PatchID}); err == nil {
+		// The run in its place has ended, and yet another patch came after it.
+		return result, nil
 	}
 	return lost(handle, patch.CodeInternalError,
 		fmt.Sprintf("run %s was terminated by an operator: nothing was compensated and no audit row was written", handle.RunID)), nil

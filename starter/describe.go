@@ -21,6 +21,8 @@ type described struct {
 	version string
 	force   bool
 	status  enumspb.WorkflowExecutionStatus
+	// outcome is the run's PatchOutcome.
+	outcome string
 	// pending is the step that is under way or waits for its next attempt; nil
 	// when there is none.
 	pending *workflowpb.PendingActivityInfo
@@ -66,6 +68,10 @@ func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
 	readMemo(memo, workflows.MemoPatchID, &d.handle.PatchID)
 	readMemo(memo, workflows.MemoVersion, &d.version)
 	readMemo(memo, workflows.MemoForce, &d.force)
+	if outcome := info.GetSearchAttributes().GetIndexedFields()[workflows.PatchOutcomeKey.GetName()]; outcome != nil {
+		// One of another shape says nothing.
+		_ = converter.GetDefaultDataConverter().FromPayload(outcome, &d.outcome)
+	}
 	if gameID, ok := patch.GameOf(d.handle.PatchID); ok {
 		d.handle.GameID = gameID
 	}

@@ -69,12 +69,15 @@ func (s *Starter) lookAt(ctx context.Context, run described) (patch.View, error)
 const queryPatience = 2 * time.Second
 
 // state asks the run, and puts Temporal's own count of the pending step in,
-// which the workflow cannot see.
+// which the workflow cannot see. Without a worker to answer, the phase is what
+// the pending step or the search attribute tells, or empty.
 func (s *Starter) state(ctx context.Context, run described) patch.State {
 	state := patch.State{
 		PatchID: run.handle.PatchID, GameID: run.handle.GameID,
-		Phase: patch.PhaseValidating,
-		To:    patch.Image{Version: run.version},
+		To: patch.Image{Version: run.version},
+	}
+	if run.outcome == workflows.OutcomeNeedsOperator {
+		state.Phase = patch.PhaseNeedsOperator
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, queryPatience)
 	defer cancel()

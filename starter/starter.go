@@ -85,7 +85,7 @@ func (s *Starter) Start(ctx context.Context, request patch.Request) (patch.Handl
 		}
 		var started *serviceerror.WorkflowExecutionAlreadyStarted
 		if !errors.As(err, &started) {
-			return patch.Handle{}, unavailable(ctx, "start the patch", err)
+			return patch.Handle{}, maybeStarted(request, unavailable(ctx, "start the patch", err))
 		}
 		handle, err := s.join(ctx, request, started.RunId)
 		if !errors.Is(err, errClosed) {
@@ -159,6 +159,16 @@ func forced(force bool) string {
 		return " with force"
 	}
 	return ""
+}
+
+// maybeStarted names the request's own patch in a refusal: a start without an
+// answer may have taken place.
+func maybeStarted(request patch.Request, err error) error {
+	var refusal *patch.Refusal
+	if errors.As(err, &refusal) {
+		refusal.PatchID = request.PatchID
+	}
+	return err
 }
 
 // unavailable turns an error of Temporal into a refusal. The caller's own

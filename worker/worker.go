@@ -61,6 +61,7 @@ func Run(ctx context.Context, options Options) error {
 	fatal := make(chan error, 1)
 	w := worker.New(options.Client, taskQueue, worker.Options{
 		WorkerStopTimeout:                      stopTimeout,
+		MaxHeartbeatThrottleInterval:           activities.BeatInterval,
 		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
 		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
 		// The fixed two pollers per kind stall a hand-over now and then.

@@ -1,8 +1,11 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"galaxy/gamemaster/activities"
@@ -15,38 +18,51 @@ import (
 func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Refusal {
 	// A cancelled run has to be compensated as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	for {
-		undo, refusal := r.restore(ctx)
-		if refusal != nil {
-			undo = r.awaitOperator(ctx)
-			if undo == nil {
-				continue
+	for round := 1; ; round++ {
+		restored, err := r.restore(ctx, round)
+		switch {
+		case err == nil:
+			r.result.Undo = &restored.Undo
+			r.result.Undo.Decisions = r.operator.taken
+			if restored.Stands {
+				return nil
 			}
+			return failure
+		case untried(err):
+			// No worker was there for the whole budget: nobody has tried yet.
+		case r.awaitOperator(ctx) == AbandonUpdate:
+			r.result.Undo = &patch.Undo{Line: patch.LineAbandoned, Decisions: r.operator.taken}
+			return patch.Abandoned(failure)
 		}
-		r.operator.sign(undo)
-		r.result.Undo = undo
-		return patch.Conclude(failure, r.plan, r.recording, undo)
 	}
+}
+
+// untried reports whether a step ended without any attempt at it.
+func untried(err error) bool {
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &timeout) &&
+		timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE && timeout.Unwrap() == nil
 }
 
 // restore tries the undo once, for its whole budget.
-func (r *run) restore(ctx workflow.Context) (*patch.Undo, *patch.Refusal) {
+func (r *run) restore(ctx workflow.Context, round int) (restored activities.RestoreContainerResult, err error) {
 	r.enter(patch.PhaseCompensating)
-	var restored activities.RestoreContainerResult
 	ctx = undoOptions(ctx, r.budgets.Undo, "bring the container in line with the record")
-	err := r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
-		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore),
+	err = r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
+		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round),
+		Plan: r.plan, RotationTried: r.recording,
 	}, &restored)
 	if err != nil {
-		return nil, r.failed(ctx, err)
+		r.failed(ctx, err)
+		return restored, err
 	}
 	r.succeeded(restored.Attempt)
-	return &restored.Undo, nil
+	return restored, nil
 }
 
-// awaitOperator holds the game until an operator has decided: nil means to try
-// again.
-func (r *run) awaitOperator(ctx workflow.Context) *patch.Undo {
+// awaitOperator holds the game until an operator has decided, and returns the
+// update by which he did.
+func (r *run) awaitOperator(ctx workflow.Context) string {
 	r.enter(patch.PhaseNeedsOperator)
 	r.upsertOutcome(ctx, OutcomeNeedsOperator)
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf(
@@ -54,18 +70,17 @@ func (r *run) awaitOperator(ctx workflow.Context) *patch.Undo {
 			"- Update `retry` tries again for %s.\n"+
 			"- Update `abandon` ends the run and leaves the difference.\n\nBoth want a `reason`.",
 		r.request.GameID, r.state.LastError, r.budgets.Undo.String()))
-	verdict := r.operator.await(ctx)
+	update := r.operator.await(ctx)
 	workflow.SetCurrentDetails(ctx, "")
-	if verdict == AbandonUpdate {
-		return &patch.Undo{Line: patch.LineAbandoned}
-	}
-	return nil
+	r.upsertOutcome(ctx, OutcomeOpen)
+	return update
 }
 
 // operator is what the run hears from the person who decides about it.
 type operator struct {
-	verdict string
-	command patch.Command
+	// taken are the decisions so far; awaited says that the run waits for one.
+	taken   []patch.Decision
+	awaited bool
 }
 
 // listen registers the updates by which an operator decides.
@@ -75,14 +90,17 @@ func (o *operator) listen(ctx workflow.Context, r *run) error {
 		{AbandonUpdate, "End the patch and leave container and record as they are. Takes {actor, reason}; only while the patch needs an operator."},
 	} {
 		decide := func(_ workflow.Context, command patch.Command) (patch.State, error) {
-			o.verdict, o.command = update.name, command
+			o.taken, o.awaited = append(o.taken, patch.Decision{Update: update.name, Command: command}), false
 			return r.state, nil
 		}
 		err := workflow.SetUpdateHandlerWithOptions(ctx, update.name, decide, workflow.UpdateHandlerOptions{
 			Description: update.description,
 			Validator: func(command patch.Command) error {
-				if r.state.Phase != patch.PhaseNeedsOperator || o.verdict != "" {
+				switch {
+				case r.state.Phase != patch.PhaseNeedsOperator:
 					return fmt.Errorf("the patch is in phase %q and needs no operator", r.state.Phase)
+				case !o.awaited:
+					return errors.New("another operator has just decided")
 				}
 				return command.Validate()
 			},
@@ -94,17 +112,11 @@ func (o *operator) listen(ctx workflow.Context, r *run) error {
 	return nil
 }
 
-// await blocks until a verdict is there, and takes it.
+// await blocks until there is a decision, and returns its update.
 func (o *operator) await(ctx workflow.Context) string {
+	o.awaited = true
 	// The context is disconnected and the condition is a plain field, so Await
 	// can only return nil.
-	_ = workflow.Await(ctx, func() bool { return o.verdict != "" })
-	verdict := o.verdict
-	o.verdict = ""
-	return verdict
-}
-
-// sign puts the latest command's author into the undo; nothing without one.
-func (o *operator) sign(undo *patch.Undo) {
-	undo.By, undo.Reason = o.command.Actor, o.command.Reason
+	_ = workflow.Await(ctx, func() bool { return !o.awaited })
+	return o.taken[len(o.taken)-1].Update
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"strings"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -76,8 +77,8 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 	// A cancelled run leaves its row as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	r.settle(ctx, failure)
-	r.upsertOutcome(ctx, string(r.result.Outcome))
-	if r.request.GameID == "" {
+	defer func() { r.upsertOutcome(ctx, string(r.result.Outcome)) }()
+	if strings.TrimSpace(r.request.GameID) == "" {
 		// A row about no game adds nothing; the specification leaves it out.
 		return
 	}
@@ -88,9 +89,13 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 		// Only a row that the store can never take gets here. The run closes as
 		// Failed, so that a person looks.
 		refusal := r.failed(ctx, err)
-		r.result.Outcome = operation.OutcomeFailure
-		r.result.Code = patch.CodeInternalError
-		r.result.Message = "the audit row could not be written: " + refusal.Message
+		ended := string(r.result.Outcome)
+		if r.result.Code != "" {
+			ended = string(r.result.Code)
+		}
+		r.result.Outcome, r.result.Code = operation.OutcomeFailure, patch.CodeInternalError
+		r.result.Message = "the patch ended with " + ended + ", but its audit row could not be written: " + refusal.Message
+		r.result.Runtime = nil
 		return
 	}
 	r.succeeded(appended.Attempt)

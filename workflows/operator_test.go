@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
 	"galaxy/gamemaster/workflows"
 )
@@ -72,7 +73,7 @@ func TestNeedsOperatorRetry(t *testing.T) {
 	require.Equal(t, []string{newImage, oldImage}, w.recreates)
 	require.True(t, w.inLine())
 	checkAudit(t, w, o.result)
-	require.Contains(t, w.entries[0].Undo, `operator "ann": manager is back`)
+	require.Contains(t, w.entries[0].Undo, `retry by "ann": manager is back`)
 	require.GreaterOrEqual(t, o.elapsed, 2*time.Hour)
 }
 
@@ -92,7 +93,7 @@ func TestNeedsOperatorAbandon(t *testing.T) {
 	require.Equal(t, patch.LineAbandoned, o.result.Undo.Line)
 	require.Contains(t, o.result.Message, "abandoned")
 	checkAudit(t, w, o.result)
-	require.Contains(t, w.entries[0].Undo, `operator "bob": host is gone`)
+	require.Contains(t, w.entries[0].Undo, `abandon by "bob": host is gone`)
 	require.False(t, w.inLine(), "the fault is still there, or the test proves nothing")
 }
 
@@ -132,6 +133,56 @@ func TestUndoRefusedForGood(t *testing.T) {
 	require.Equal(t, 3, w.count("Patch"))
 	require.Equal(t, patch.LineRecreated, o.result.Undo.Line)
 	require.True(t, w.inLine())
+}
+
+// TestUndoKeyIsSpent proves that an operator's retry can mend what the first
+// round's idempotency key no longer can: a late call put the container on the
+// target after the undo had recreated it.
+func TestUndoKeyIsSpent(t *testing.T) {
+	w := newWorld()
+	late := func(w *world) { w.container.ImageRef = newImage }
+	w.on("Patch", act{err: errRTMNo, applied: true}, act{after: late})
+	taken := &answer{}
+	o := w.run(t, input(), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			require.Equal(t, patch.PhaseNeedsOperator, queryState(t, env).Phase)
+			env.UpdateWorkflow(workflows.RetryUpdate, "u1", taken, patch.Command{Actor: "ann", Reason: "nothing late any more"})
+		}, time.Hour)
+	})
+	require.True(t, taken.done)
+	require.Equal(t, []string{newImage, oldImage, oldImage}, w.recreates)
+	require.Equal(t, patch.LineRecreated, o.result.Undo.Line)
+	require.True(t, w.inLine())
+}
+
+// TestUndoStartedAStoppedGame proves that a game which was stopped while its
+// container was being recreated is shown to a person, who has to stop it.
+func TestUndoStartedAStoppedGame(t *testing.T) {
+	w := newWorld()
+	w.on("Patch", act{err: errRTMNo, applied: true}, act{before: func(w *world) { w.row.Status = runtime.StatusStopped }})
+	taken := &answer{}
+	o := w.run(t, input(), func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() {
+			state := queryState(t, env)
+			require.Equal(t, patch.PhaseNeedsOperator, state.Phase)
+			require.Contains(t, state.LastError, "stop the container")
+			env.UpdateWorkflow(workflows.RetryUpdate, "u1", taken, patch.Command{Actor: "ann", Reason: "stopped it"})
+		}, time.Minute)
+	})
+	require.True(t, taken.done)
+	require.Equal(t, patch.LineLeftAlone, o.result.Undo.Line)
+	require.Contains(t, w.entries[0].Undo, `retry by "ann": stopped it`)
+}
+
+// TestBlankGameID proves that a game id of blanks is refused as what it is, and
+// does not fail over an audit row that cannot be written.
+func TestBlankGameID(t *testing.T) {
+	w := newWorld()
+	in := input()
+	in.Request.GameID = "  "
+	o := w.run(t, in)
+	require.Equal(t, patch.CodeInvalidRequest, o.result.Code)
+	require.Empty(t, w.calls)
 }
 
 // TestUpdatesWantADoubt proves that an operator's command is refused while the

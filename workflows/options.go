@@ -11,8 +11,9 @@ import (
 )
 
 // One attempt on Postgres: the statements are single rows by primary key, so
-// five seconds mean that the server is not answering. The wait for a locked row
-// ends before that, after three, so that Postgres says what was in the way.
+// five seconds mean that the server is not answering. The statement itself ends
+// on the server after four, and the wait for a locked row after three, so that
+// Postgres says what was in the way and nothing is written after the attempt.
 const storeAttempt = 5 * time.Second
 
 // One attempt on Runtime Manager: the client gives an inspect 5 s and a

@@ -146,7 +146,7 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 	var patched activities.PatchContainerResult
 	ctx = managerOptions(ctx, r.budgets.Manager, "recreate on "+r.plan.To.Version)
 	err := r.execute(ctx, "PatchContainer", r.steps.PatchContainer, activities.PatchContainerInput{
-		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch),
+		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch, 1),
 	}, &patched)
 	if err != nil {
 		return r.failed(ctx, err)
@@ -181,6 +181,6 @@ func (r *run) recordImage(ctx workflow.Context) *patch.Refusal {
 }
 
 // key names the run's intent to Runtime Manager.
-func (r *run) key(direction patch.Direction) string {
-	return patch.IdempotencyKey(r.request.PatchID, r.result.RunID, direction)
+func (r *run) key(direction patch.Direction, round int) string {
+	return patch.IdempotencyKey(r.request.PatchID, r.result.RunID, direction, round)
 }

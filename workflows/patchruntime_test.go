@@ -97,6 +97,11 @@ func matrix() []matrixRow {
 	setStatus := func(status runtime.Status) func(*world) {
 		return func(w *world) { w.row.Status = status }
 	}
+	movedTo := func(version string) func(*world) {
+		return func(w *world) {
+			w.row.CurrentEngineVersion, w.row.CurrentImageRef = version, "registry.example/engine:"+version
+		}
+	}
 	return []matrixRow{
 		// Success, in its forms.
 		{name: "upgrade", steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
@@ -165,6 +170,20 @@ func matrix() []matrixRow {
 			code:      patch.CodeServiceUnavailable,
 			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "patch: stopped during the retries, not started again", arrange: func(w *world) {
+			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusStopped)})
+		}, code: patch.CodeConflict,
+			steps: validated + "PatchContainer×2 RestoreContainer AppendOperationLog",
+			row:   "1.4.2", undo: patch.LineLeftAlone},
+		{name: "patch: a turn began during the retries, not interrupted", arrange: func(w *world) {
+			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusGenerationInProgress)})
+			w.onGet(5, act{before: setStatus(runtime.StatusRunning)})
+		}, code: patch.CodeConflict,
+			steps: validated + "PatchContainer×2 RestoreContainer×2 AppendOperationLog",
+			row:   "1.4.2", undo: patch.LineInLine},
+		{name: "patch: another writer came first, as after a reset", arrange: func(w *world) {
+			w.onGet(2, act{before: movedTo("1.4.7")})
+		}, code: patch.CodeConflict, recreates: []string{"registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
 		{name: "patch: cancelled before it happened", cancelAt: "Patch", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown}) },
 			code:  patch.CodeCancelled,
 			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
@@ -183,6 +202,16 @@ func matrix() []matrixRow {
 		}, code: patch.CodeConflict,
 			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "record: another writer came first", arrange: func(w *world) {
+			w.onGet(3, act{before: movedTo("1.4.7")})
+		}, code: patch.CodeConflict,
+			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			recreates: []string{newImage, "registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
+		{name: "record: a forced recreate whose swap lost is no success", input: func(i *workflows.Input) {
+			i.Request.Version, i.Request.Force = "1.4.2", true
+		}, arrange: func(w *world) {
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable)})
+		}, code: patch.CodeConflict, recreates: []string{oldImage}, row: "1.4.2", undo: patch.LineInLine},
 		{name: "record: row gone meanwhile", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: func(w *world) { w.row = nil }})
 		}, code: patch.CodeRuntimeNotFound,
@@ -207,7 +236,7 @@ func matrix() []matrixRow {
 		{name: "record: cancelled too late", cancelAt: "UpdateImage",
 			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 		{name: "record: reload fails, the rotation stands", arrange: func(w *world) {
-			w.on("Get", act{}, act{err: errStoreDown})
+			w.onGet(4, act{err: errStoreDown})
 		}, steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 
 		// RestoreContainer.
@@ -225,24 +254,21 @@ func matrix() []matrixRow {
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineInLine},
 		{name: "undo: waits for the turn", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationInProgress)})
-			w.on("Get", act{}, act{}, act{}, act{}, act{}, act{before: setStatus(runtime.StatusRunning)})
+			w.onGet(8, act{before: setStatus(runtime.StatusRunning)})
 		}, code: patch.CodeConflict,
 			steps:     validated + "PatchContainer UpdateImage RestoreContainer×4 AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated,
 			atLeast: 15 * time.Second, atMost: 16 * time.Second},
 		{name: "undo: game stopped while the turn was waited for", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationInProgress)})
-			w.on("Get", act{}, act{}, act{}, act{before: setStatus(runtime.StatusStopped)})
+			w.onGet(6, act{before: setStatus(runtime.StatusStopped)})
 		}, code: patch.CodeConflict, recreates: []string{newImage}, row: "1.4.2", apart: true, undo: patch.LineLeftAlone},
 		{name: "undo: follows another writer's row", arrange: func(w *world) {
-			w.on("UpdateImage", act{before: func(w *world) {
-				w.row.Status = runtime.StatusEngineUnreachable
-				w.row.CurrentEngineVersion, w.row.CurrentImageRef = "1.4.7", "registry.example/engine:1.4.7"
-			}})
+			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable), after: movedTo("1.4.7")})
 		}, code: patch.CodeConflict, recreates: []string{newImage, "registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
 		{name: "undo: store down, then fine", arrange: func(w *world) {
 			w.on("Patch", act{err: errRTMNo})
-			w.on("Get", act{}, act{err: errStoreDown}, act{err: errStoreDown})
+			w.onGet(3, act{err: errStoreDown}, act{err: errStoreDown})
 		}, code: patch.CodeServiceUnavailable,
 			steps: validated + "PatchContainer RestoreContainer×3 AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
 		{name: "undo: cancelled meanwhile, goes on", cancelAt: "Inspect", arrange: func(w *world) {

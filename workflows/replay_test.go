@@ -2,6 +2,7 @@ package workflows_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
@@ -53,15 +55,50 @@ func manifest() map[string]recorded {
 		"cancelled":                   {patch.CodeCancelled, 41, canceled},
 		"service_unavailable":         {patch.CodeServiceUnavailable, 36, failed},
 		"service_unavailable_applied": {patch.CodeServiceUnavailable, 36, failed},
-		"needs_operator_retry":        {patch.CodeServiceUnavailable, 48, failed},
+		"needs_operator_retry":        {patch.CodeServiceUnavailable, 49, failed},
 		"internal_error":              {patch.CodeInternalError, 42, failed},
 	}
 }
 
-func newReplayer() worker.WorkflowReplayer {
-	replayer := worker.NewWorkflowReplayer()
+// replay takes history through today's workflow, and proves as well what the
+// replayer does not look at: that it closes the same way, with the same code.
+func replay(t *testing.T, history *historypb.History, want recorded) error {
+	t.Helper()
+	ended := &ending{}
+	replayer, err := worker.NewWorkflowReplayerWithOptions(worker.WorkflowReplayerOptions{
+		Interceptors: []interceptor.WorkerInterceptor{ended},
+	})
+	require.NoError(t, err)
 	replayer.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
-	return replayer
+	if err := replayer.ReplayWorkflowHistory(quiet(), history); err != nil {
+		return err
+	}
+	if ended.code != want.code || closing(ended.err) != want.code.Closing() {
+		return fmt.Errorf("nondeterministic end: replay ends with %q as %s, recorded was %q", ended.code, closing(ended.err), want.code)
+	}
+	return nil
+}
+
+// ending is an interceptor that keeps how the replayed run ended.
+type ending struct {
+	interceptor.WorkerInterceptorBase
+	interceptor.WorkflowInboundInterceptorBase
+	code patch.Code
+	err  error
+}
+
+func (e *ending) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	e.WorkflowInboundInterceptorBase.Next = next
+	return e
+}
+
+func (e *ending) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
+	result, err := e.Next.ExecuteWorkflow(ctx, in)
+	if ended, ok := result.(patch.Result); ok {
+		e.code = ended.Code
+	}
+	e.err = err
+	return result, err
 }
 
 func quiet() sdklog.Logger { return sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)) }
@@ -73,13 +110,11 @@ func TestReplay(t *testing.T) {
 	for name, want := range manifest() {
 		t.Run(name, func(t *testing.T) {
 			history := load(t, name)
-			require.Len(t, history.Events, want.events)
+			require.Equal(t, want.events, len(history.Events), "events")
 			last := history.Events[want.events-1]
 			require.Equal(t, want.closes, last.GetEventType())
-			if want.code != "" {
-				require.Contains(t, last.String(), string(want.code))
-			}
-			require.NoError(t, newReplayer().ReplayWorkflowHistory(quiet(), history))
+			require.True(t, strings.Contains(last.String(), string(want.code)), "code %s", want.code)
+			require.NoError(t, replay(t, history, want))
 		})
 	}
 }
@@ -101,6 +136,14 @@ func TestCorpusMatchesManifest(t *testing.T) {
 	}
 }
 
+// TestReplayFindsAnotherEnd proves that a run which would end with another code
+// than it did is noticed, though its steps are the same.
+func TestReplayFindsAnotherEnd(t *testing.T) {
+	want := manifest()["service_unavailable"]
+	want.code = patch.CodeConflict
+	require.ErrorContains(t, replay(t, load(t, "service_unavailable"), want), "nondeterministic end")
+}
+
 // TestReplayFindsADifference proves that the replayer would notice: a history
 // whose steps are others than the workflow's must fail.
 func TestReplayFindsADifference(t *testing.T) {
@@ -119,7 +162,7 @@ func TestReplayFindsADifference(t *testing.T) {
 			require.NoError(t, err)
 			doctored := doctor(text)
 			require.NotEqual(t, text, doctored)
-			require.ErrorContains(t, newReplayer().ReplayWorkflowHistory(quiet(), parse(t, doctored)), "nondeterministic")
+			require.ErrorContains(t, replay(t, parse(t, doctored), manifest()["success"]), "nondeterministic")
 		})
 	}
 }

@@ -42,7 +42,8 @@ type world struct {
 	container *ports.Container
 	versions  map[string]engineversion.EngineVersion
 	entries   []operation.OperationEntry
-	keys      map[string]bool
+	// keys has the image of every idempotency key that was carried out.
+	keys      map[string]string
 	recreates []string
 
 	// script holds, for each port call by name, what its next calls do; the
@@ -74,7 +75,7 @@ func newWorld() *world {
 		},
 		container: &ports.Container{GameID: gameID, ImageRef: oldImage, Status: ports.ContainerRunning},
 		versions:  map[string]engineversion.EngineVersion{},
-		keys:      map[string]bool{},
+		keys:      map[string]string{},
 		script:    map[string][]act{},
 	}
 	for version, status := range map[string]engineversion.Status{
@@ -90,6 +91,14 @@ func newWorld() *world {
 
 // on lets the next calls of a port do acts.
 func (w *world) on(call string, acts ...act) { w.script[call] = append(w.script[call], acts...) }
+
+// onGet lets the n-th and following reads of the row do acts. On the way
+// without faults they are: 1 LoadRecord, 2 PatchContainer, 3 and 4 UpdateImage
+// before and after the swap; each RestoreContainer reads once, and once more
+// after a recreate.
+func (w *world) onGet(n int, acts ...act) {
+	w.on("Get", append(make([]act, n-1), acts...)...)
+}
 
 // do is one call of a port: by the script, with work in the middle.
 func (w *world) do(call string, work func() error) error {
@@ -175,6 +184,9 @@ func (w worldVersions) Get(_ context.Context, version string) (entry engineversi
 
 func (w worldLog) Append(_ context.Context, entry operation.OperationEntry) (id int64, err error) {
 	err = w.do("Append", func() error {
+		if err := entry.Validate(); err != nil {
+			return fmt.Errorf("%w: %w", ports.ErrInvalidInput, err)
+		}
 		for i, known := range w.entries {
 			if known.PatchID == entry.PatchID && known.RunID == entry.RunID {
 				id = int64(i + 1)
@@ -183,7 +195,7 @@ func (w worldLog) Append(_ context.Context, entry operation.OperationEntry) (id 
 		}
 		w.entries = append(w.entries, entry)
 		id = int64(len(w.entries))
-		return entry.Validate()
+		return nil
 	})
 	return id, err
 }
@@ -193,10 +205,13 @@ func (w worldRTM) Patch(_ context.Context, input ports.RTMPatchInput) error {
 		if err := input.Validate(); err != nil {
 			return err
 		}
-		if w.keys[input.IdempotencyKey] {
+		if image, known := w.keys[input.IdempotencyKey]; known {
+			if image != input.ImageRef {
+				return errRTMNo
+			}
 			return nil
 		}
-		w.keys[input.IdempotencyKey] = true
+		w.keys[input.IdempotencyKey] = input.ImageRef
 		w.recreates = append(w.recreates, input.ImageRef)
 		w.container = &ports.Container{GameID: input.GameID, ImageRef: input.ImageRef, Status: ports.ContainerRunning}
 		return nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/api/operatorservice/v1"
@@ -70,6 +71,21 @@ func (l lookup) Environ() []string {
 		list = append(list, key+"="+l[key])
 	}
 	return list
+}
+
+// stepStatementTimeout ends a step's statement on the server before the step's
+// own attempt ends, after five seconds: a write that nobody waits for any more
+// must not land after the undo has read the row.
+const stepStatementTimeout = 4 * time.Second
+
+// openForSteps opens the pool of a worker.
+func openForSteps(ctx context.Context, databaseURL string) (*pgxpool.Pool, error) {
+	pool, err := postgres.Open(ctx, databaseURL,
+		postgres.WithApplicationName("gamemaster-worker"), postgres.WithStatementTimeout(stepStatementTimeout))
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	return pool, nil
 }
 
 // newActivities puts the steps together over a database and Runtime Manager.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -57,10 +58,21 @@ const (
 	// followFaults is how many looks in a row may fail before the command gives
 	// up: a restart of the API takes seconds.
 	followFaults = 40
-	// askTries repeats a request whose answer was lost; the key makes it the
-	// same request.
-	askTries = 3
+	// askTries and askPause repeat a request that was not answered, through a
+	// restart of the API; the key makes it the same request.
+	askTries = 4
+	askPause = time.Second
 )
+
+// maybeAsked adds the patch that may have been started although the answer did
+// not say so.
+func maybeAsked(err error) error {
+	var problem *problemError
+	if errors.As(err, &problem) && problem.Status >= http.StatusInternalServerError && problem.PatchID != "" {
+		return fmt.Errorf("%w; look at GET /api/v1/internal/patches/%s", err, problem.PatchID)
+	}
+	return err
+}
 
 // ask sends the request and returns the patch's id.
 func (f *follower) ask(ctx context.Context, c *patchCommand) (string, error) {
@@ -72,13 +84,18 @@ func (f *follower) ask(ctx context.Context, c *patchCommand) (string, error) {
 	path := "/api/v1/internal/runtimes/" + url.PathEscape(c.Game) + "/patch"
 	for try := 1; ; try++ {
 		var accepted api.PatchAccepted
-		status, err := f.client.do(ctx, restRequest{http.MethodPost, path, headers, body}, &accepted)
+		_, err := f.client.do(ctx, restRequest{http.MethodPost, path, headers, body}, &accepted)
 		if err == nil {
 			fmt.Fprintf(f.out, "patch %s to %s: %s\n", c.Game, c.Version, accepted.PatchID)
 			return accepted.PatchID, nil
 		}
-		if status != 0 || try == askTries || ctx.Err() != nil {
-			return "", err
+		if refusedByAPI(err) || try == askTries {
+			return "", maybeAsked(err)
+		}
+		select {
+		case <-ctx.Done():
+			return "", maybeAsked(err)
+		case <-time.After(askPause):
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"galaxy/gamemaster/internal/adapters/postgres"
@@ -49,8 +50,9 @@ func sampleRecords(now time.Time) []runtime.RuntimeRecord {
 }
 
 // laySample registers the sample versions and games in a database that has
-// neither, and gives each game its container at the simulator. A start that was
-// cut short in the middle is brought to its end by the next one.
+// neither games nor versions of others, and gives each game its container at
+// the simulator. A start that was cut short between versions and games is
+// brought to its end by the next one.
 func laySample(ctx context.Context, s *stack) error {
 	versions, records := postgres.NewEngineVersions(s.pool), postgres.NewRuntimeRecords(s.pool)
 	known, err := versions.List(ctx)
@@ -61,11 +63,16 @@ func laySample(ctx context.Context, s *stack) error {
 	if err != nil {
 		return err
 	}
-	if len(known) > 0 && len(games) > 0 {
+	sample := sampleVersions()
+	foreign := slices.ContainsFunc(known, func(version engineversion.EngineVersion) bool {
+		return !slices.ContainsFunc(sample, func(s engineversion.EngineVersion) bool {
+			return s.Version == version.Version && s.ImageRef == version.ImageRef
+		})
+	})
+	if len(games) > 0 || foreign {
 		return nil
 	}
-	// The games come last, so that a database with games is complete.
-	for _, version := range sampleVersions() {
+	for _, version := range sample {
 		if err := versions.Insert(ctx, version); err != nil && !errors.Is(err, engineversion.ErrConflict) {
 			return err
 		}

@@ -68,9 +68,9 @@ func (c *workerCommand) Run(p *process) error {
 		return refused(err)
 	}
 	logger := p.logger(settings)
-	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-worker"))
+	pool, err := openForSteps(p.ctx, settings.DatabaseURL)
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL: %w", err)
+		return err
 	}
 	defer pool.Close()
 	steps, manager, err := newActivities(pool, settings.RTMURL)

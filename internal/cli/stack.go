@@ -208,7 +208,12 @@ func (s *stack) prepareDatabase(ctx context.Context) error {
 }
 
 func (s *stack) startWorker() error {
-	steps, manager, err := newActivities(s.pool, s.rtmURL)
+	pool, err := openForSteps(context.Background(), s.databaseURL)
+	if err != nil {
+		return err
+	}
+	s.onClose(func() error { pool.Close(); return nil })
+	steps, manager, err := newActivities(pool, s.rtmURL)
 	if err != nil {
 		return err
 	}

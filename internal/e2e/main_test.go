@@ -43,7 +43,8 @@ func run(m *testing.M) (status int, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary = filepath.Join(dir, "gamemaster")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "galaxy/gamemaster").CombinedOutput(); err != nil {
+	build := append([]string{"build", "-o", binary}, raceFlags...)
+	if out, err := exec.CommandContext(ctx, "go", append(build, "galaxy/gamemaster")...).CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build gamemaster: %w\n%s", err, out)
 	}
 	temporal, err = devstack.StartTemporal(ctx, devstack.TemporalOptions{

@@ -203,6 +203,7 @@ func TestNeedsOperator(t *testing.T) {
 		return handle.Get(t.Context(), nil)
 	}
 	require.ErrorContains(t, update(""), "reason")
+	require.Equal(t, string(patch.PhaseNeedsOperator), r.awaitPhase(patchID, patch.PhaseNeedsOperator)["phase"])
 	r.simulator.ClearFaults()
 	require.NoError(t, update("manager is back"))
 	require.Equal(t, string(patch.CodeServiceUnavailable), r.awaitEnd(patchID)["code"])

@@ -75,6 +75,14 @@ func WithMaxConns(n int32) Option {
 	return func(config *pgxpool.Config) { config.MaxConns = n }
 }
 
+// WithStatementTimeout ends statements earlier than after the default ten
+// seconds.
+func WithStatementTimeout(timeout time.Duration) Option {
+	return func(config *pgxpool.Config) {
+		config.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(timeout)
+	}
+}
+
 // WithApplicationName sets the name under which the connections show up in
 // pg_stat_activity; the default is "gamemaster".
 func WithApplicationName(name string) Option {

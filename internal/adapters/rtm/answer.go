@@ -23,8 +23,9 @@ const (
 	// together stay under 500.
 	maxImageRef = 1024
 
-	// maxRetryAfter bounds what Runtime Manager may ask for. A longer pause
-	// would outlast the budget of the step that waits.
+	// maxRetryAfter bounds what Runtime Manager may ask for: an hour by mistake
+	// must not hold a game for an hour. A pause that outlasts the budget of the
+	// step that waits ends the step at once.
 	maxRetryAfter = 5 * time.Minute
 )
 

@@ -26,8 +26,8 @@ import (
 const stopTimeout = 10 * time.Second
 
 func main() {
+	// The process ends with main, and what stop would free with it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	go watchParent(stop)
 	context.AfterFunc(ctx, func() { time.AfterFunc(stopTimeout, func() { os.Exit(1) }) })
 	err := run(ctx, os.Args[1:], os.Stdout)

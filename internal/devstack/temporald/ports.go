@@ -64,12 +64,12 @@ func freePort() (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	out, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		return 0, err
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }()
 	in, err := l.Accept()
 	if err != nil {
 		return 0, err

@@ -111,7 +111,7 @@ func ensureSchema(ctx context.Context, escapedPath string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	var tables int
 	row := db.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'namespaces'")
 	if err := row.Scan(&tables); err != nil {

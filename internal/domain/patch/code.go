@@ -70,7 +70,8 @@ type Refusal struct {
 	// request itself is well formed.
 	Field string
 	// PatchID is the open patch that stands in the way, for
-	// [CodePatchInProgress].
+	// [CodePatchInProgress], or the patch that may have been started, for
+	// [CodeServiceUnavailable].
 	PatchID string
 }
 

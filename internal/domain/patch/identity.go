@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -63,9 +64,14 @@ const (
 	DirectionRestore Direction = "restore"
 )
 
-// IdempotencyKey names one intent of one run to Runtime Manager. It is the same
-// on every retry and another after a reset, because a reset means to do it
-// again.
-func IdempotencyKey(patchID, runID string, direction Direction) string {
-	return patchID + "/" + runID + "/" + string(direction)
+// IdempotencyKey names one intent of one run to Runtime Manager: round counts
+// from one how often it was decided to try. It is the same on every retry of a
+// round, another when an operator lets the undo try again, since what the first
+// round did may have been undone by a late call, and another after a reset.
+func IdempotencyKey(patchID, runID string, direction Direction, round int) string {
+	key := patchID + "/" + runID + "/" + string(direction)
+	if round > 1 {
+		key += "/" + strconv.Itoa(round)
+	}
+	return key
 }

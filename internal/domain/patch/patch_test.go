@@ -124,24 +124,42 @@ func TestDecided(t *testing.T) {
 	}
 }
 
-// TestConclude proves which failures the compensation leaves standing.
-func TestConclude(t *testing.T) {
+// TestStands proves that only a row found on the target, which it was not on
+// before, turns an unknown outcome into a success.
+func TestStands(t *testing.T) {
 	plan := patch.Plan{From: patch.Image{Version: "1.4.2"}, To: patch.Image{Version: "1.4.3", ImageRef: "new"}}
-	failure := &patch.Refusal{Code: patch.CodeConflict, Message: "m"}
-	onTarget := &patch.Undo{Line: patch.LineInLine, Row: plan.To}
-	require.Equal(t, failure, patch.Conclude(failure, plan, true, nil))
-	require.Equal(t, failure, patch.Conclude(failure, plan, true, &patch.Undo{Line: patch.LineRecreated, Row: plan.From}))
-	require.Equal(t, failure, patch.Conclude(failure, plan, true, &patch.Undo{Line: patch.LineLeftAlone, Row: plan.To}))
-	require.Equal(t, failure, patch.Conclude(failure, plan, false, onTarget), "nothing of ours was written")
-	require.Nil(t, patch.Conclude(failure, plan, true, onTarget))
-	abandoned := patch.Conclude(failure, plan, true, &patch.Undo{Line: patch.LineAbandoned})
+	require.True(t, patch.Stands(plan, patch.Undo{Line: patch.LineInLine, Row: plan.To}))
+	require.True(t, patch.Stands(plan, patch.Undo{Line: patch.LineLeftAlone, Row: plan.To}), "stopped after the rotation")
+	require.False(t, patch.Stands(plan, patch.Undo{Line: patch.LineRecreated, Row: plan.From}))
+	require.False(t, patch.Stands(patch.Plan{From: plan.To, To: plan.To}, patch.Undo{Row: plan.To}), "forced")
+	require.False(t, patch.Stands(plan, patch.Undo{Line: patch.LineLeftAlone}), "no row")
+}
+
+// TestAbandoned proves that an abandoned patch promises nothing and tells what
+// it began with.
+func TestAbandoned(t *testing.T) {
+	abandoned := patch.Abandoned(&patch.Refusal{Code: patch.CodeConflict, Message: "m"})
 	require.Equal(t, patch.CodeServiceUnavailable, abandoned.Code)
 	require.Contains(t, abandoned.Message, "conflict: m")
 }
 
+// TestStillHolds proves when a plan may be gone on with.
+func TestStillHolds(t *testing.T) {
+	plan, err := patch.Decide(record("1.4.2"), registered("1.4.3"), false)
+	require.NoError(t, err)
+	require.NoError(t, plan.StillHolds(record("1.4.2")))
+	require.NoError(t, plan.StillHolds(record("1.4.3")), "an own write whose reply was lost")
+	require.Equal(t, patch.CodeConflict, codeOf(plan.StillHolds(record("1.4.4"))))
+	for _, status := range runtime.Statuses() {
+		row := record("1.4.2")
+		row.Status = status
+		require.Equal(t, status == runtime.StatusRunning, plan.StillHolds(row) == nil, status)
+	}
+}
+
 // TestRequestValidate proves that a bad request is refused by its field's name.
 func TestRequestValidate(t *testing.T) {
-	good := patch.Request{GameID: "g", Version: "1.4.3"}
+	good := patch.Request{PatchID: patch.NewID("g"), GameID: "g", Version: "1.4.3"}
 	require.NoError(t, good.Validate())
 	for _, row := range []struct {
 		field string
@@ -149,6 +167,8 @@ func TestRequestValidate(t *testing.T) {
 	}{
 		{"game_id", func(r *patch.Request) { r.GameID = "" }},
 		{"game_id", func(r *patch.Request) { r.GameID = "No Such" }},
+		{"patch_id", func(r *patch.Request) { r.PatchID = "" }},
+		{"patch_id", func(r *patch.Request) { r.PatchID = patch.NewID("other") }},
 		{"version", func(r *patch.Request) { r.Version = "v1" }},
 		{"version", func(r *patch.Request) { r.Version = "" }},
 		{"source_ref", func(r *patch.Request) { r.SourceRef = strings.Repeat("x", patch.MaxSourceRef+1) }},
@@ -186,7 +206,8 @@ func TestIDs(t *testing.T) {
 		_, ok := patch.GameOf(id)
 		require.False(t, ok, id)
 	}
-	require.Equal(t, "p/r/restore", patch.IdempotencyKey("p", "r", patch.DirectionRestore))
+	require.Equal(t, "p/r/restore", patch.IdempotencyKey("p", "r", patch.DirectionRestore, 1))
+	require.Equal(t, "p/r/restore/2", patch.IdempotencyKey("p", "r", patch.DirectionRestore, 2))
 }
 
 // TestCodes proves that every code says how its run closes.
@@ -227,6 +248,7 @@ func TestEntryIsAlwaysStorable(t *testing.T) {
 	}
 	require.LessOrEqual(t, len(entry.GameID), 256)
 	require.Contains(t, entry.Undo, "there is no row")
+	require.NotEmpty(t, patch.Entry(patch.Request{}, patch.Result{WorkflowID: "w"}).PatchID, "rows without one are not told apart")
 }
 
 // TestResultOf proves that a result survives the way through the audit row.
@@ -249,7 +271,10 @@ func TestSentences(t *testing.T) {
 		"container already on old; row is running on 1.4.2":                      {Line: patch.LineInLine, RowStatus: "running", Row: row, Container: "old"},
 		"container left alone; row is stopped on 1.4.2":                          {Line: patch.LineLeftAlone, RowStatus: "stopped", Row: row},
 		"container left alone; there is no row":                                  {Line: patch.LineLeftAlone},
-		`abandoned, container may differ from the row; operator "ann": gone`:     {Line: patch.LineAbandoned, By: "ann", Reason: "gone"},
+		`abandoned, container may differ from the row; retry by "ann": up; abandon by "bob": gone`: {Line: patch.LineAbandoned, Decisions: []patch.Decision{
+			{Update: "retry", Command: patch.Command{Actor: "ann", Reason: "up"}},
+			{Update: "abandon", Command: patch.Command{Actor: "bob", Reason: "gone"}},
+		}},
 	} {
 		require.Equal(t, want, undo.Sentence())
 	}
@@ -276,7 +301,8 @@ func TestBudgets(t *testing.T) {
 
 // TestCommandValidate proves that an operator has to give a reason.
 func TestCommandValidate(t *testing.T) {
-	require.NoError(t, patch.Command{Reason: "r"}.Validate())
+	require.NoError(t, patch.Command{Actor: "a", Reason: "r"}.Validate())
 	require.ErrorContains(t, patch.Command{Actor: "a"}.Validate(), "reason")
+	require.ErrorContains(t, patch.Command{Reason: "r"}.Validate(), "actor")
 	require.ErrorContains(t, patch.Command{Reason: "r", Actor: strings.Repeat("x", 300)}.Validate(), "actor")
 }

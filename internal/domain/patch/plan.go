@@ -105,10 +105,27 @@ func (plan Plan) Recreates() bool { return plan.Kind != KindNoop }
 // patch, so that looking at it cannot tell whether the recreate took place.
 func (plan Plan) SameImage() bool { return plan.From.ImageRef == plan.To.ImageRef }
 
-// Recorded reports whether record is on the target: after a compare-and-swap
-// that changed nothing it tells an own write, whose reply was lost, from
-// somebody else's.
-func (plan Plan) Recorded(record runtime.RuntimeRecord) bool { return ImageOf(record) == plan.To }
+// Recorded reports whether record shows the plan's own write: after a
+// compare-and-swap that changed nothing it tells a lost reply from somebody
+// else's change. A record that named the target before proves no write.
+func (plan Plan) Recorded(record runtime.RuntimeRecord) bool {
+	return plan.From != plan.To && ImageOf(record) == plan.To
+}
+
+// StillHolds refuses to go on with a plan whose record has moved since it was
+// made: the game left running, or another writer put it on another image, as
+// after a reset of an old run. Going on would start a stopped game, interrupt a
+// turn, or take back what came later.
+func (plan Plan) StillHolds(record runtime.RuntimeRecord) error {
+	if record.Status != runtime.StatusRunning {
+		return LostSwap(record)
+	}
+	if image := ImageOf(record); image != plan.From && image != plan.To {
+		return refuse(CodeConflict, fmt.Sprintf("the record is on %q by now, the patch was planned from %q to %q",
+			image.Version, plan.From.Version, plan.To.Version))
+	}
+	return nil
+}
 
 // LostSwap is the refusal of a patch whose row, record, has left the status
 // that the rotation was guarded by.

@@ -24,7 +24,7 @@ const (
 // Request is one accepted request for a patch, and the first argument of the
 // workflow.
 type Request struct {
-	// PatchID names the request; see [NewID] and [DeriveID].
+	// PatchID names the request; [NewID] and [DeriveID] make it.
 	PatchID string `json:"patch_id"`
 	// GameID names the game to patch.
 	GameID string `json:"game_id"`
@@ -50,6 +50,9 @@ func (request Request) Validate() error {
 	}
 	if !runtime.ValidGameID(request.GameID) {
 		return invalid("game_id", "want 1 to 64 of a-z, 0-9, '_' and '-', starting with a letter or digit")
+	}
+	if gameID, ok := GameOf(request.PatchID); !ok || gameID != request.GameID {
+		return invalid("patch_id", "want the game id, a dot and 26 characters of a-z and 2-7")
 	}
 	if _, err := engineversion.ParseSemver(request.Version); err != nil {
 		return invalid("version", err.Error())

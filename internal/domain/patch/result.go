@@ -70,25 +70,19 @@ type Result struct {
 // IsSuccess reports whether the patch did what was asked.
 func (result Result) IsSuccess() bool { return result.Outcome == operation.OutcomeSuccess }
 
-// Conclude gives the failed run its final word, after the compensation.
-//
-// A failure whose outcome was unknown may have been a success: when the row was
-// found on the target and the container with it, the patch stands. When an
-// operator abandoned the compensation, none of the codes that promise a
-// container in line with its row may be given.
-func Conclude(failure *Refusal, plan Plan, recording bool, undo *Undo) *Refusal {
-	if undo == nil {
-		return failure
-	}
-	if undo.Line == LineAbandoned {
-		return refuse(CodeServiceUnavailable,
-			"the container could not be put back in line with the record and an operator abandoned it; it began with "+failure.Error())
-	}
-	stands := undo.Row == plan.To && (undo.Line == LineInLine || undo.Line == LineRecreated)
-	if recording && stands {
-		return nil
-	}
-	return failure
+// Stands reports whether a patch whose rotation was tried, and whose outcome was
+// not known, took place after all: the compensation found the row on the
+// target. A forced patch to what the row named before proves nothing by it.
+func Stands(plan Plan, undo Undo) bool {
+	return plan.From != plan.To && undo.Row == plan.To
+}
+
+// Abandoned is the final word on a patch whose compensation an operator gave
+// up: none of the codes that promise a container in line with its row may be
+// given.
+func Abandoned(failure *Refusal) *Refusal {
+	return refuse(CodeServiceUnavailable,
+		"the container could not be put back in line with the record and an operator abandoned it; it began with "+failure.Error())
 }
 
 // maxAuditText bounds a text of the audit row, in bytes; a longer one is cut.
@@ -100,6 +94,12 @@ const maxAuditGameID = 256
 // Entry is the audit row of a finished run.
 func Entry(request Request, result Result) operation.OperationEntry {
 	finished := result.FinishedAt
+	patchID := result.PatchID
+	if patchID == "" {
+		// A run that was started by hand without one; with the run id it is
+		// unique all the same, so that a retried append finds its row.
+		patchID = result.WorkflowID
+	}
 	entry := operation.OperationEntry{
 		GameID:       storable(result.GameID, maxAuditGameID),
 		OpKind:       operation.OpKindPatch,
@@ -110,7 +110,7 @@ func Entry(request Request, result Result) operation.OperationEntry {
 		ErrorMessage: storable(result.Message, maxAuditText),
 		StartedAt:    result.StartedAt,
 		FinishedAt:   &finished,
-		PatchID:      storable(result.PatchID, maxAuditText),
+		PatchID:      storable(patchID, maxAuditGameID),
 		RunID:        result.RunID,
 		Reason:       storable(request.Reason, maxAuditText),
 		Noop:         result.Noop,

@@ -57,9 +57,15 @@ type Undo struct {
 	// Container is the image that the container ran when it was first looked
 	// at; empty when there was none or nobody looked.
 	Container string `json:"container,omitempty"`
-	// By and Reason are the operator's, for [LineAbandoned] and after a retry.
-	By     string `json:"by,omitempty"`
-	Reason string `json:"reason,omitempty"`
+	// Decisions are what operators decided on the way, in order.
+	Decisions []Decision `json:"decisions,omitempty"`
+}
+
+// Decision is an operator's command that a run took.
+type Decision struct {
+	// Update is "retry" or "abandon".
+	Update string `json:"update"`
+	Command
 }
 
 // Sentence tells the undo in the audit row.
@@ -87,25 +93,27 @@ func (undo Undo) Sentence() string {
 	if undo.Container != "" && undo.Line == LineRecreated {
 		b.WriteString("; container ran " + undo.Container)
 	}
-	if undo.By != "" || undo.Reason != "" {
-		b.WriteString("; operator " + strconv.Quote(undo.By) + ": " + undo.Reason)
+	for _, decision := range undo.Decisions {
+		b.WriteString("; " + decision.Update + " by " + strconv.Quote(decision.Actor) + ": " + decision.Reason)
 	}
 	return b.String()
 }
 
 // Command is what an operator tells a run that waits in [PhaseNeedsOperator].
 type Command struct {
-	// Actor is who commands it.
+	// Actor is who commands it; required, because it goes into the audit row.
 	Actor string `json:"actor"`
-	// Reason is why; required, because it goes into the audit row.
+	// Reason is why; required for the same reason.
 	Reason string `json:"reason"`
 }
 
 // Validate returns a [*Refusal] that names the field when the command cannot be
 // recorded.
 func (command Command) Validate() error {
-	if strings.TrimSpace(command.Reason) == "" {
-		return invalid("reason", "must not be empty: it goes into the audit log")
+	for _, text := range []struct{ field, value string }{{"actor", command.Actor}, {"reason", command.Reason}} {
+		if strings.TrimSpace(text.value) == "" {
+			return invalid(text.field, "must not be empty: it goes into the audit log")
+		}
 	}
 	if err := checkText("reason", command.Reason, MaxReason); err != nil {
 		return err
