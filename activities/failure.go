@@ -40,6 +40,9 @@ type FailureDetails struct {
 	Attempt int `json:"attempt"`
 	// Field is the request's field that is to be mended; see [patch.Refusal].
 	Field string `json:"field,omitempty"`
+	// Settled says that no call to Runtime Manager can land any more: none was
+	// made, or the only one was answered.
+	Settled bool `json:"settled,omitempty"`
 }
 
 // failed turns what a step came to into the ApplicationError that the workflow
@@ -59,7 +62,7 @@ func failed(ctx context.Context, op string, err error) error {
 		activity.GetLogger(ctx).Error("step failed unexpectedly", "op", op, "err", err.Error())
 		message = op + ": unexpected error, see the worker's log of this run"
 	}
-	details := FailureDetails{Attempt: attempt(ctx)}
+	details := FailureDetails{Attempt: attempt(ctx), Settled: attempt(ctx) == 1 && answered(err)}
 	var refusal *patch.Refusal
 	if errors.As(err, &refusal) {
 		message, details.Field = refusal.Message, refusal.Field
@@ -83,6 +86,16 @@ func interrupted(ctx context.Context, op string) error {
 
 func applicationError(code patch.Code, message string, options temporal.ApplicationErrorOptions) error {
 	return temporal.NewApplicationErrorWithOptions(bounded(message), string(code), options)
+}
+
+// answered reports whether err leaves no call to Runtime Manager under way: it
+// is Runtime Manager's own answer, or none of Runtime Manager at all.
+func answered(err error) bool {
+	var answer *ports.RTMError
+	if errors.As(err, &answer) {
+		return answer.Status != 0
+	}
+	return true
 }
 
 // classify gives err its code and says whether trying again can help.

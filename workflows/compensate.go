@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -21,6 +22,9 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 	for round := 1; ; round++ {
 		restored, err := r.restore(ctx, round)
 		switch {
+		case err == nil && r.unsettled && restored.Undo.Line == patch.LineInLine:
+			r.settleDown(ctx)
+			round--
 		case err == nil:
 			r.result.Undo = &restored.Undo
 			r.result.Undo.Decisions = r.operator.taken
@@ -35,6 +39,17 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 			return patch.Abandoned(failure)
 		}
 	}
+}
+
+// settleDown waits until a recreate that was given up on would have landed: the
+// container looked untouched, and is looked at once more after that.
+func (r *run) settleDown(ctx workflow.Context) {
+	r.unsettled = false
+	timer := workflow.NewTimerWithOptions(ctx, time.Duration(r.budgets.Settle), workflow.TimerOptions{
+		Summary: "a recreate that was given up on may still land",
+	})
+	// The context is disconnected, so the timer fires.
+	_ = timer.Get(ctx, nil)
 }
 
 // untried reports whether a step ended without any attempt at it.

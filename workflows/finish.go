@@ -34,6 +34,15 @@ func (r *run) failed(ctx workflow.Context, err error) *patch.Refusal {
 	return refusal
 }
 
+// settled reports whether err says that no call of its step can land any more.
+// A step that was cancelled or timed out cannot say so.
+func settled(err error) bool {
+	var application *temporal.ApplicationError
+	var details activities.FailureDetails
+	return errors.As(err, &application) && application.HasDetails() &&
+		application.Details(&details) == nil && details.Settled
+}
+
 // refusalOf turns the error of a step into the code and message that it stands
 // for, and the attempts that it took as far as they are known. Only the type
 // of an ApplicationError crosses from an activity, so an unknown one is an

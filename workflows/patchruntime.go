@@ -55,6 +55,8 @@ type run struct {
 	// from before the recreate is tried, because a call that timed out may have
 	// happened.
 	touched bool
+	// unsettled says that a recreate which was given up on may still land.
+	unsettled bool
 	// recording says that the rotation was tried.
 	recording bool
 	operator  operator
@@ -149,6 +151,7 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch, 1),
 	}, &patched)
 	if err != nil {
+		r.unsettled = !settled(err)
 		return r.failed(ctx, err)
 	}
 	r.succeeded(patched.Attempt)

@@ -162,7 +162,13 @@ func matrix() []matrixRow {
 			recreates: []string{newImage}, row: "1.4.3", atLeast: 40 * time.Second, atMost: 42 * time.Second},
 		{name: "patch: budget exhausted", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown, forever: true}) },
 			code: patch.CodeServiceUnavailable, row: "1.4.2", undo: patch.LineInLine,
-			atLeast: 100 * time.Second, atMost: 2 * time.Minute},
+			atLeast: 130 * time.Second, atMost: 150 * time.Second},
+		{name: "patch: cancelled, lands late, put back", cancelAt: "Patch", arrange: func(w *world) {
+			w.on("Patch", act{err: errRTMDown})
+			w.on("Inspect", act{after: func(w *world) { w.container.ImageRef = newImage }})
+		}, code: patch.CodeCancelled,
+			steps:     validated + "PatchContainer RestoreContainer×2 AppendOperationLog",
+			recreates: []string{oldImage}, row: "1.4.2", undo: patch.LineRecreated, atLeast: 30 * time.Second, atMost: 31 * time.Second},
 		{name: "patch: done but timed out", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown, applied: true}) },
 			steps:     validated + "PatchContainer×2 UpdateImage AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.3"},
@@ -179,14 +185,15 @@ func matrix() []matrixRow {
 			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusGenerationInProgress)})
 			w.onGet(5, act{before: setStatus(runtime.StatusRunning)})
 		}, code: patch.CodeConflict,
-			steps: validated + "PatchContainer×2 RestoreContainer×2 AppendOperationLog",
+			steps: validated + "PatchContainer×2 RestoreContainer×3 AppendOperationLog",
 			row:   "1.4.2", undo: patch.LineInLine},
 		{name: "patch: another writer came first, as after a reset", arrange: func(w *world) {
 			w.onGet(2, act{before: movedTo("1.4.7")})
 		}, code: patch.CodeConflict, recreates: []string{"registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
 		{name: "patch: cancelled before it happened", cancelAt: "Patch", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown}) },
 			code:  patch.CodeCancelled,
-			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
+			steps: validated + "PatchContainer RestoreContainer×2 AppendOperationLog", row: "1.4.2", undo: patch.LineInLine,
+			atLeast: 30 * time.Second, atMost: 31 * time.Second},
 		{name: "patch: cancelled after it happened", cancelAt: "Patch",
 			code:      patch.CodeCancelled,
 			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",

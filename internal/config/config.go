@@ -32,6 +32,7 @@ type Config struct {
 	StoreBudget   time.Duration `env:"GAMEMASTER_STORE_BUDGET"`
 	ManagerBudget time.Duration `env:"GAMEMASTER_MANAGER_BUDGET"`
 	UndoBudget    time.Duration `env:"GAMEMASTER_UNDO_BUDGET"`
+	SettleTime    time.Duration `env:"GAMEMASTER_SETTLE_TIME"`
 
 	LogLevel  slog.Level `env:"GAMEMASTER_LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"GAMEMASTER_LOG_FORMAT" envDefault:"json"`
@@ -106,6 +107,7 @@ func (config Config) check() []error {
 		{"GAMEMASTER_STORE_BUDGET", config.StoreBudget},
 		{"GAMEMASTER_MANAGER_BUDGET", config.ManagerBudget},
 		{"GAMEMASTER_UNDO_BUDGET", config.UndoBudget},
+		{"GAMEMASTER_SETTLE_TIME", config.SettleTime},
 	} {
 		if budget.value != 0 && (budget.value < patch.MinBudget || budget.value > patch.MaxBudget) {
 			faults = append(faults, fmt.Errorf("%s: %s, want %s to %s", budget.name, budget.value, patch.MinBudget, patch.MaxBudget))
@@ -126,5 +128,6 @@ func (config Config) Budgets() patch.Budgets {
 		Store:   patch.Duration(config.StoreBudget),
 		Manager: patch.Duration(config.ManagerBudget),
 		Undo:    patch.Duration(config.UndoBudget),
+		Settle:  patch.Duration(config.SettleTime),
 	}
 }

@@ -214,6 +214,24 @@ func TestNeedsOperator(t *testing.T) {
 	recordHistory(t, r, "needs_operator_retry", game)
 }
 
+// TestLateRecreate proves that a recreate which lands after the patch was
+// cancelled is seen and put back.
+func TestLateRecreate(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "GAMEMASTER_SETTLE_TIME=6s")
+	r.startWorker()
+	game := r.game()
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 6000, Times: 1})
+	patchID := r.async(game, "1.4.3")
+	r.awaitStep(game, "PatchContainer")
+	require.NoError(t, r.temporal.CancelWorkflow(t.Context(), patch.WorkflowID(game), ""))
+	body := r.awaitEnd(patchID)
+	require.Equal(t, string(patch.CodeCancelled), body["code"])
+	r.requireInLine(game, "1.4.2", 2)
+	require.Len(t, r.audit(game), 1)
+	recordHistory(t, r, "cancelled_late", game)
+}
+
 // TestTurnIsWaitedFor proves that the undo touches no container whose turn is
 // being generated, and puts it back when the turn is done.
 func TestTurnIsWaitedFor(t *testing.T) {

@@ -35,6 +35,9 @@ type Budgets struct {
 	Manager Duration `json:"manager"`
 	// Undo is for one try of the compensation, the wait for a turn included.
 	Undo Duration `json:"undo"`
+	// Settle is how long a recreate may still land after it was given up on: a
+	// container that looks untouched is believed only after that.
+	Settle Duration `json:"settle"`
 }
 
 // DefaultBudgets returns the budgets of a run that was given none.
@@ -46,11 +49,13 @@ type Budgets struct {
 //     Manager itself less than a minute; three full call timeouts fit in.
 //   - Undo, 15 minutes: giving up on it needs a person, so it outlasts a
 //     deployment of Runtime Manager and the longest turn we expect.
+//   - Settle, 30 seconds: what a call for a recreate is given to begin with.
 func DefaultBudgets() Budgets {
 	return Budgets{
 		Store:   Duration(time.Minute),
 		Manager: Duration(2 * time.Minute),
 		Undo:    Duration(15 * time.Minute),
+		Settle:  Duration(30 * time.Second),
 	}
 }
 
@@ -70,6 +75,7 @@ func (budgets Budgets) OrDefaults() Budgets {
 		Store:   bounded(budgets.Store, defaults.Store),
 		Manager: bounded(budgets.Manager, defaults.Manager),
 		Undo:    bounded(budgets.Undo, defaults.Undo),
+		Settle:  bounded(budgets.Settle, defaults.Settle),
 	}
 }
 
@@ -85,7 +91,7 @@ func (budgets Budgets) Validate() error {
 	for _, budget := range []struct {
 		name  string
 		value Duration
-	}{{"store", budgets.Store}, {"manager", budgets.Manager}, {"undo", budgets.Undo}} {
+	}{{"store", budgets.Store}, {"manager", budgets.Manager}, {"undo", budgets.Undo}, {"settle", budgets.Settle}} {
 		value := time.Duration(budget.value)
 		if value != 0 && (value < MinBudget || value > MaxBudget) {
 			return fmt.Errorf("%s budget is %s, want %s to %s", budget.name, value, MinBudget, MaxBudget)

@@ -288,11 +288,12 @@ func TestBudgets(t *testing.T) {
 	require.ErrorContains(t, mistyped.Validate(), "store")
 	require.Equal(t, patch.Budgets{
 		Store: patch.Duration(patch.MinBudget), Manager: patch.Duration(patch.MaxBudget), Undo: patch.Duration(patch.MinBudget),
+		Settle: patch.DefaultBudgets().Settle,
 	}, mistyped.OrDefaults())
 
 	text, err := json.Marshal(patch.DefaultBudgets())
 	require.NoError(t, err)
-	require.JSONEq(t, `{"store":"1m0s","manager":"2m0s","undo":"15m0s"}`, string(text))
+	require.JSONEq(t, `{"store":"1m0s","manager":"2m0s","undo":"15m0s","settle":"30s"}`, string(text))
 	var back patch.Budgets
 	require.NoError(t, json.Unmarshal(text, &back))
 	require.Equal(t, patch.DefaultBudgets(), back)
