@@ -306,6 +306,16 @@ func TestRestoreContainer(t *testing.T) {
 		require.NoError(t, value.Get(&result))
 		require.Equal(t, patch.LineRecreated, result.Undo.Line)
 	})
+	t.Run("no container, and the only call refused: there was none before", func(t *testing.T) {
+		r := newRig(t)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, ports.ErrContainerNotFound)
+		value, err := r.do(r.steps.RestoreContainer, activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "k", Refused: true})
+		require.NoError(t, err)
+		var result activities.RestoreContainerResult
+		require.NoError(t, value.Get(&result))
+		require.Equal(t, patch.LineMissing, result.Undo.Line)
+	})
 	t.Run("a recreate that changed nothing is tried again", func(t *testing.T) {
 		r := newRig(t)
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)

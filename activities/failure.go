@@ -57,12 +57,17 @@ func failed(ctx context.Context, op string, err error) error {
 		return interrupted(ctx, op)
 	}
 	code, options := classify(err)
-	message := op + ": " + err.Error()
+	message := err.Error()
+	var answer *ports.RTMError
+	if errors.As(err, &answer) {
+		// The stores' errors say themselves what was tried.
+		message = op + ": " + message
+	}
 	if code == patch.CodeInternalError {
 		activity.GetLogger(ctx).Error("step failed unexpectedly", "op", op, "err", err.Error())
 		message = op + ": unexpected error, see the worker's log of this run"
 	}
-	details := FailureDetails{Attempt: attempt(ctx), Settled: attempt(ctx) == 1 && answered(err)}
+	details := FailureDetails{Attempt: attempt(ctx), Settled: attempt(ctx) == 1 && (answer == nil || answer.Status != 0)}
 	var refusal *patch.Refusal
 	if errors.As(err, &refusal) {
 		message, details.Field = refusal.Message, refusal.Field
@@ -86,16 +91,6 @@ func interrupted(ctx context.Context, op string) error {
 
 func applicationError(code patch.Code, message string, options temporal.ApplicationErrorOptions) error {
 	return temporal.NewApplicationErrorWithOptions(bounded(message), string(code), options)
-}
-
-// answered reports whether err leaves no call to Runtime Manager under way: it
-// is Runtime Manager's own answer, or none of Runtime Manager at all.
-func answered(err error) bool {
-	var answer *ports.RTMError
-	if errors.As(err, &answer) {
-		return answer.Status != 0
-	}
-	return true
 }
 
 // classify gives err its code and says whether trying again can help.

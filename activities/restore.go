@@ -18,6 +18,9 @@ type RestoreContainerInput struct {
 	IdempotencyKey string `json:"idempotency_key"`
 	// Plan is what the run had planned.
 	Plan patch.Plan `json:"plan"`
+	// Refused says that Runtime Manager refused the only call of the run, so that
+	// it changed nothing unless it says otherwise now.
+	Refused bool `json:"refused,omitempty"`
 	// RotationTried says that the run tried to write the plan into the row, and
 	// does not know whether it took place.
 	RotationTried bool `json:"rotation_tried,omitempty"`
@@ -47,6 +50,9 @@ func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContaine
 	undo, err := a.look(ctx, input.GameID)
 	if err != nil {
 		return RestoreContainerResult{}, failed(ctx, op, err)
+	}
+	if undo.Line == patch.LineFollowRow && undo.Container == "" && input.Refused {
+		undo.Line = patch.LineMissing
 	}
 	if undo.Line == patch.LineFollowRow {
 		if undo, err = a.recreate(ctx, input, undo); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -91,6 +92,13 @@ func (server *Server) start(c *gin.Context, request patch.Request) (patch.Handle
 	defer cancel()
 	if c.GetHeader(headerIdempotencyKey) != "" {
 		view, err := server.patcher.Look(ctx, request.PatchID)
+		if err == nil && versionOf(view) != request.Version {
+			return patch.Handle{}, &patch.Refusal{
+				Code:    codeKeyReused,
+				Message: fmt.Sprintf("the key belongs to a request for version %q, take another for this one", versionOf(view)),
+				Field:   headerIdempotencyKey, PatchID: request.PatchID,
+			}
+		}
 		if !errors.Is(err, patch.ErrNotFound) {
 			return view.Handle, err
 		}
@@ -120,6 +128,18 @@ func (server *Server) refuseStart(c *gin.Context, request patch.Request, err err
 		server.refuse(c, problem)
 	default:
 		server.refuse(c, refusal(patch.CodeInternalError, "start the patch: "+err.Error()))
+	}
+}
+
+// versionOf is the version that the patch of view was asked for.
+func versionOf(view patch.View) string {
+	switch {
+	case view.Result != nil:
+		return view.Result.To.Version
+	case view.State != nil:
+		return view.State.To.Version
+	default:
+		return ""
 	}
 }
 

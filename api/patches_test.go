@@ -288,12 +288,18 @@ func TestRepeatedIdempotencyKeyStartsNothing(t *testing.T) {
 	known := handleFor(patch.DeriveID("demo-1", "admin", "k"))
 	h.patcher.look = func(_ context.Context, patchID string) (patch.View, error) {
 		require.Equal(t, known.PatchID, patchID)
-		return patch.View{Handle: known}, nil
+		return patch.View{Handle: known, State: &patch.State{To: patch.Image{Version: "1.4.3"}}}, nil
 	}
 	got := h.do(t, http.MethodPost, patchPath, goodBody, "Idempotency-Key", "k")
 	require.Equal(t, http.StatusOK, got.status, got.body)
 	require.Empty(t, h.patcher.starts)
 	require.Equal(t, []patch.Handle{known}, h.patcher.awaits)
+
+	got = h.do(t, http.MethodPost, patchPath, `{"version":"1.4.4"}`, "Idempotency-Key", "k")
+	require.Equal(t, http.StatusUnprocessableEntity, got.status, got.body)
+	require.Equal(t, patch.Code("idempotency_key_reused"), got.problem(t).Code)
+	require.Equal(t, "Idempotency-Key", got.problem(t).Errors[0].Field)
+	require.Empty(t, h.patcher.starts)
 
 	h.patcher.look = func(context.Context, string) (patch.View, error) {
 		return patch.View{}, &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "temporal is away"}

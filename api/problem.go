@@ -23,6 +23,7 @@ const (
 	codeBodyTooLarge     patch.Code = "body_too_large"
 	codeUnsupportedMedia patch.Code = "unsupported_media_type"
 	codeRequestTimeout   patch.Code = "request_timeout"
+	codeKeyReused        patch.Code = "idempotency_key_reused"
 )
 
 // answer is how REST tells a code.
@@ -51,6 +52,7 @@ var answers = map[patch.Code]answer{
 	codeMisdirected:      {http.StatusMisdirectedRequest, "The request was meant for another host"},
 	codeBodyTooLarge:     {http.StatusRequestEntityTooLarge, "The body is too large"},
 	codeUnsupportedMedia: {http.StatusUnsupportedMediaType, "The body has an unsupported form"},
+	codeKeyReused:        {http.StatusUnprocessableEntity, "The Idempotency-Key belongs to another request"},
 	codeRequestTimeout:   {http.StatusRequestTimeout, "The body took too long to arrive"},
 }
 

@@ -32,10 +32,10 @@ func (d described) isOpen() bool { return d.status == enumspb.WORKFLOW_EXECUTION
 
 // serves reports whether the run does what request asks for.
 func (d described) serves(request patch.Request) bool {
-	if d.handle.PatchID == request.PatchID {
-		return true
+	if d.version != request.Version {
+		return false
 	}
-	return d.version == request.Version && (d.force || !request.Force)
+	return d.force || !request.Force || d.handle.PatchID == request.PatchID
 }
 
 // describe reads one run; an empty runID means the latest. It returns

@@ -33,7 +33,7 @@ func (s *Starter) Look(ctx context.Context, patchID string) (patch.View, error) 
 	result, err := s.remembered(ctx, patch.Handle{PatchID: patchID})
 	switch {
 	case err == nil:
-		return closedView(result), nil
+		return closedView(s.inFull(ctx, result)), nil
 	case !errors.Is(err, patch.ErrNotFound):
 		return patch.View{}, err
 	case describeErr != nil && !errors.Is(describeErr, patch.ErrNotFound):
@@ -41,6 +41,18 @@ func (s *Starter) Look(ctx context.Context, patchID string) (patch.View, error) 
 	default:
 		return s.search(ctx, gameID, patchID)
 	}
+}
+
+// inFull returns what Temporal still knows of a result that was read from the
+// audit log, which keeps neither the record nor the undo's parts.
+func (s *Starter) inFull(ctx context.Context, result patch.Result) patch.Result {
+	full, err := s.Await(ctx, patch.Handle{
+		PatchID: result.PatchID, GameID: result.GameID, WorkflowID: result.WorkflowID, RunID: result.RunID,
+	})
+	if err != nil {
+		return result
+	}
+	return full
 }
 
 func closedView(result patch.Result) patch.View {
@@ -117,15 +129,15 @@ func withPending(state *patch.State, pending *workflowpb.PendingActivityInfo) {
 	}
 }
 
-// searchPages bounds the search through a game's closed runs; a page is up to
-// 1,000 runs, and a game is not patched that often within the retention.
+// searchPages bounds the search; a page is up to 1,000 runs, and nobody
+// terminates that many runs of one game within the retention.
 const searchPages = 3
 
-// search looks through the game's runs for one that left no audit row, which
-// only a terminated one does.
+// search looks through those runs of the game that can have left no audit row:
+// the ones that were ended from outside.
 func (s *Starter) search(ctx context.Context, gameID, patchID string) (patch.View, error) {
 	request := &workflowservice.ListWorkflowExecutionsRequest{
-		Query: fmt.Sprintf("WorkflowId = '%s'", patch.WorkflowID(gameID)),
+		Query: fmt.Sprintf("WorkflowId = '%s' AND ExecutionStatus IN ('Terminated', 'TimedOut')", patch.WorkflowID(gameID)),
 	}
 	for range searchPages {
 		page, err := s.client.ListWorkflow(ctx, request)

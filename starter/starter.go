@@ -148,17 +148,17 @@ func (s *Starter) join(ctx context.Context, request patch.Request, runID string)
 	}
 	return patch.Handle{}, &patch.Refusal{
 		Code: patch.CodePatchInProgress,
-		Message: fmt.Sprintf("patch %s of this game to version %q is open%s, wait for its end",
-			open.handle.PatchID, open.version, forced(open.force)),
+		Message: fmt.Sprintf("patch %s of this game to version %q %s force is open, wait for its end",
+			open.handle.PatchID, open.version, withOrWithout(open.force)),
 		PatchID: open.handle.PatchID,
 	}
 }
 
-func forced(force bool) string {
+func withOrWithout(force bool) string {
 	if force {
-		return " with force"
+		return "with"
 	}
-	return ""
+	return "without"
 }
 
 // maybeStarted names the request's own patch in a refusal: a start without an

@@ -65,10 +65,10 @@ func (r *run) restore(ctx workflow.Context, round int) (restored activities.Rest
 	ctx = undoOptions(ctx, r.budgets.Undo, "bring the container in line with the record")
 	err = r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
 		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round),
-		Plan: r.plan, RotationTried: r.recording,
+		Plan: r.plan, Refused: r.refused, RotationTried: r.recording,
 	}, &restored)
 	if err != nil {
-		r.failed(ctx, err)
+		_ = r.failed(ctx, err) // for the query; the error itself decides
 		return restored, err
 	}
 	r.succeeded(restored.Attempt)

@@ -56,7 +56,9 @@ func refusalOf(err error) (refusal *patch.Refusal, attempts int) {
 	case errors.As(err, &application):
 		return applicationRefusal(application)
 	case errors.As(err, &timeout):
-		return &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "no answer within the budget: " + timeout.Error()}, 0
+		return &patch.Refusal{
+			Code: patch.CodeServiceUnavailable, Message: "no answer within its time (" + timeout.TimeoutType().String() + ")",
+		}, 0
 	default:
 		return &patch.Refusal{Code: patch.CodeInternalError, Message: "unexpected error of a step"}, 0
 	}

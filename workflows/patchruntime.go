@@ -55,8 +55,9 @@ type run struct {
 	// from before the recreate is tried, because a call that timed out may have
 	// happened.
 	touched bool
-	// unsettled says that a recreate which was given up on may still land.
-	unsettled bool
+	// unsettled says that a recreate which was given up on may still land;
+	// refused, that the only call for one was refused.
+	unsettled, refused bool
 	// recording says that the rotation was tried.
 	recording bool
 	operator  operator
@@ -151,7 +152,8 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch, 1),
 	}, &patched)
 	if err != nil {
-		r.unsettled = !settled(err)
+		r.refused = settled(err)
+		r.unsettled = !r.refused
 		return r.failed(ctx, err)
 	}
 	r.succeeded(patched.Attempt)

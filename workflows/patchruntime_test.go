@@ -153,6 +153,11 @@ func matrix() []matrixRow {
 		{name: "patch: refused for good", arrange: func(w *world) { w.on("Patch", act{err: errRTMNo}) },
 			code:  patch.CodeServiceUnavailable,
 			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", undo: patch.LineInLine},
+		{name: "patch: no container to recreate", arrange: func(w *world) {
+			w.container = nil
+			w.on("Patch", act{err: errRTMNo})
+		}, code: patch.CodeServiceUnavailable,
+			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", apart: true, undo: patch.LineMissing},
 		{name: "patch: transient, then fine", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown}, act{err: errRTMDown}) },
 			steps:     validated + "PatchContainer×3 UpdateImage AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.3", atMost: 10 * time.Second},

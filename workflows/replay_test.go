@@ -56,6 +56,7 @@ func manifest() map[string]recorded {
 		"cancelled_late":              {patch.CodeCancelled, 52, canceled},
 		"service_unavailable":         {patch.CodeServiceUnavailable, 47, failed},
 		"service_unavailable_applied": {patch.CodeServiceUnavailable, 36, failed},
+		"missing_container":           {patch.CodeServiceUnavailable, 36, failed},
 		"needs_operator_retry":        {patch.CodeServiceUnavailable, 49, failed},
 		"internal_error":              {patch.CodeInternalError, 42, failed},
 	}
@@ -89,7 +90,7 @@ type ending struct {
 }
 
 func (e *ending) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	e.WorkflowInboundInterceptorBase.Next = next
+	e.Next = next
 	return e
 }
 

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+
+	"github.com/gofrs/flock"
 
 	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/config"
@@ -34,10 +37,20 @@ func (c *devCommand) Run(p *process) error {
 			return refused(fmt.Errorf("GAMEMASTER_TOKENS: %w", err))
 		}
 	}
+	if err := c.checkAddresses(len(tokens) > 0); err != nil {
+		return refused(err)
+	}
 	dir, err := c.dataDir()
 	if err != nil {
 		return err
 	}
+	// The parts lock their own files; this one keeps two stacks apart that share
+	// nothing but the directory.
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if locked, err := lock.TryLock(); err != nil || !locked {
+		return errors.Join(fmt.Errorf("data directory %s is in use by another gamemaster", dir), err)
+	}
+	defer func() { _ = lock.Unlock() }()
 	s, err := startStack(p.ctx, stackOptions{
 		dir: dir, apiAddr: c.API, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
@@ -58,6 +71,30 @@ func (c *devCommand) Run(p *process) error {
 	fmt.Fprintln(p.stdout, "Stop: Ctrl-C")
 	err = s.Wait(p.ctx)
 	return errors.Join(err, s.Close())
+}
+
+// checkAddresses refuses what would fail only after everything was started.
+func (c *devCommand) checkAddresses(tokens bool) error {
+	seen := map[string]string{}
+	for _, flag := range []struct{ name, addr string }{
+		{"--api", c.API}, {"--temporal", c.Temporal}, {"--ui", c.UI}, {"--rtm", c.RTM},
+	} {
+		if flag.addr == "" {
+			continue
+		}
+		host, port, err := net.SplitHostPort(flag.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w, want one such as 127.0.0.1:8080", flag.name, err)
+		}
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && (flag.name != "--api" || !tokens) {
+			return fmt.Errorf("%s: %s is not a loopback address, and nothing keeps strangers out there (GAMEMASTER_TOKENS does for the API)", flag.name, flag.addr)
+		}
+		if other, taken := seen[flag.addr]; taken && port != "0" {
+			return fmt.Errorf("%s and %s are both %s", other, flag.name, flag.addr)
+		}
+		seen[flag.addr] = flag.name
+	}
+	return nil
 }
 
 // describe prints where everything is. The database's password is not shown.

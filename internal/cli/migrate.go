@@ -29,7 +29,7 @@ func (c *migrateUpCommand) Run(p *process) error {
 		fmt.Fprintf(p.stdout, "applied %s (%s)\n", migration.Name, migration.Took.Round(time.Millisecond))
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	if len(applied) == 0 {
 		fmt.Fprintln(p.stdout, "nothing to apply, the schema is up to date")
@@ -45,7 +45,7 @@ func (c *migrateStatusCommand) Run(p *process) error {
 	}
 	states, err := migrations.Status(p.ctx, settings.DatabaseURL)
 	if err != nil {
-		return err
+		return fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	for _, state := range states {
 		if state.Applied {

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"syscall"
 
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 )
@@ -23,8 +25,12 @@ func (c *rtmsimCommand) Run(p *process) error {
 		}
 	}
 	defer simulator.Close()
-	return simulator.Run(p.ctx, rtmsim.RunOptions{
+	err := simulator.Run(p.ctx, rtmsim.RunOptions{
 		Addr: c.Addr, AllowRemote: c.AllowRemote,
 		Started: func(addr net.Addr) { fmt.Fprintf(p.stdout, "Runtime Manager simulator at http://%s\n", addr) },
 	})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("rtmsim: address %s is already in use", c.Addr)
+	}
+	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/runtime"
 )
@@ -50,9 +51,8 @@ func sampleRecords(now time.Time) []runtime.RuntimeRecord {
 }
 
 // laySample registers the sample versions and games in a database that has
-// neither games nor versions of others, and gives each game its container at
-// the simulator. A start that was cut short between versions and games is
-// brought to its end by the next one.
+// neither games nor versions of others. A start that was cut short between
+// versions and games is brought to its end by the next one.
 func laySample(ctx context.Context, s *stack) error {
 	versions, records := postgres.NewEngineVersions(s.pool), postgres.NewRuntimeRecords(s.pool)
 	known, err := versions.List(ctx)
@@ -77,11 +77,7 @@ func laySample(ctx context.Context, s *stack) error {
 			return err
 		}
 	}
-	samples := sampleRecords(time.Now().UTC())
-	if err := layContainers(s, samples); err != nil {
-		return err
-	}
-	for _, record := range samples {
+	for _, record := range sampleRecords(time.Now().UTC()) {
 		if err := records.Insert(ctx, record); err != nil && !errors.Is(err, runtime.ErrConflict) {
 			return err
 		}
@@ -89,14 +85,27 @@ func laySample(ctx context.Context, s *stack) error {
 	return nil
 }
 
-// layContainers gives each sample game its container; at a Runtime Manager that
-// is somebody else's nothing is laid.
-func layContainers(s *stack, records []runtime.RuntimeRecord) error {
+// layMissingContainers gives each game that the simulator does not know its
+// container, as the record has it: the database may have been kept where the
+// simulator's file was not. At a Runtime Manager that is somebody else's
+// nothing is laid.
+func layMissingContainers(ctx context.Context, s *stack) error {
 	if s.simulator == nil {
 		return nil
 	}
+	records, err := postgres.NewRuntimeRecords(s.pool).List(ctx)
+	if err != nil {
+		return err
+	}
 	for _, record := range records {
-		if err := s.simulator.PutRuntime(record.GameID, record.CurrentImageRef, string(record.Status)); err != nil {
+		if _, known := s.simulator.Runtime(record.GameID); known {
+			continue
+		}
+		status := rtmsim.StatusRunning
+		if record.Status == runtime.StatusStopped || record.Status == runtime.StatusFinished {
+			status = string(record.Status)
+		}
+		if err := s.simulator.PutRuntime(record.GameID, record.CurrentImageRef, status); err != nil {
 			return err
 		}
 	}

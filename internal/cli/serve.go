@@ -75,7 +75,7 @@ func (c *workerCommand) Run(p *process) error {
 	defer pool.Close()
 	steps, manager, err := newActivities(pool, settings.RTMURL)
 	if err != nil {
-		return refused(fmt.Errorf("RTM_URL: %w", err))
+		return refused(err)
 	}
 	defer manager.Close()
 	temporal, err := connectTemporal(p.environ, logger)
@@ -94,7 +94,7 @@ func (c *workerCommand) Run(p *process) error {
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
 	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps})
 	if err != nil {
-		return fmt.Errorf("temporal at %s: %w", temporal.address, err)
+		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)
 	}
 	return nil
 }

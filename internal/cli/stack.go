@@ -204,7 +204,10 @@ func (s *stack) prepareDatabase(ctx context.Context) error {
 	}
 	s.pool = pool
 	s.onClose(func() error { pool.Close(); return nil })
-	return laySample(ctx, s)
+	if err := laySample(ctx, s); err != nil {
+		return err
+	}
+	return layMissingContainers(ctx, s)
 }
 
 func (s *stack) startWorker() error {

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 const (
@@ -92,6 +94,9 @@ func StartTemporal(ctx context.Context, o TemporalOptions) (*Temporal, error) {
 		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 			return nil, fmt.Errorf("temporal: create data directory: %w", err)
 		}
+		if err := temporalAwaitOrphan(ctx, o.Dir); err != nil {
+			return nil, err
+		}
 	}
 	for range temporalStarts {
 		var t *Temporal
@@ -133,6 +138,24 @@ func (t *Temporal) Close() error { return t.process.Stop(syscall.SIGTERM, tempor
 // Kill ends the server as a crash would and waits for its end: for tests of
 // what survives one. Safe to call again.
 func (t *Temporal) Kill() error { return t.process.Kill() }
+
+func temporalFile(dir string) string { return filepath.Join(dir, "temporal.sqlite") }
+
+// temporalOrphanTimeout is a little more than a server takes to stop after its
+// parent was killed.
+const temporalOrphanTimeout = 12 * time.Second
+
+// temporalAwaitOrphan waits until no server holds the database file: one whose
+// parent was killed a moment ago is still on its way out, with its ports.
+func temporalAwaitOrphan(ctx context.Context, dir string) error {
+	ctx, cancel := context.WithTimeout(ctx, temporalOrphanTimeout)
+	defer cancel()
+	lock := flock.New(temporalFile(dir) + ".lock")
+	if _, err := lock.TryLockContext(ctx, temporalProbeEvery); err != nil {
+		return fmt.Errorf("temporal: database file %s is in use by another server: %w", temporalFile(dir), err)
+	}
+	return lock.Unlock()
+}
 
 // startTemporalOnce is one try: choose the addresses, start, wait. Nothing is
 // left running when it fails.
@@ -197,7 +220,7 @@ func temporalArgs(t *Temporal, o TemporalOptions) ([]string, error) {
 		args = append(args, "--ui-ip", uiIP, "--ui-port", uiPort)
 	}
 	if o.Dir != "" {
-		args = append(args, "--db-filename", filepath.Join(o.Dir, "temporal.sqlite"),
+		args = append(args, "--db-filename", temporalFile(o.Dir),
 			"--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=normal")
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.SearchAttributes)) {
@@ -212,6 +235,9 @@ func (t *Temporal) temporalEnded() error {
 	err := t.process.Err()
 	if err == nil {
 		err = fmt.Errorf("temporal ended before it was ready; it wrote:\n%s", t.process.Tail())
+	}
+	if binary := os.Getenv(temporaldVar); binary != "" {
+		err = fmt.Errorf("%w\n($%s is %s)", err, temporaldVar, binary)
 	}
 	if strings.Contains(err.Error(), "already in use") {
 		return fmt.Errorf("%w: %w", errTemporalPortLost, err)

@@ -96,13 +96,16 @@ func TestRefusesToStart(t *testing.T) {
 		{
 			"no Temporal there",
 			[]string{"DATABASE_URL=" + database, "RTM_URL=http://rtm:8090", "TEMPORAL_ADDRESS=127.0.0.1:1"},
-			[]string{"worker"}, 1, []string{"temporal at 127.0.0.1:1"},
+			[]string{"worker"}, 1, []string{"temporal at 127.0.0.1:1 (TEMPORAL_ADDRESS)"},
 		},
 		{
 			"taken port",
 			[]string{"DATABASE_URL=" + database, digest},
 			[]string{"api", "--addr", taken.Addr().String()}, 1, []string{"api: address " + taken.Addr().String() + " is already in use"},
 		},
+		{"simulator's port taken", nil, []string{"rtmsim", "--addr", taken.Addr().String()}, 1, []string{"rtmsim: address " + taken.Addr().String()}},
+		{"dev for strangers", nil, []string{"dev", "--api", "0.0.0.0:18080"}, 2, []string{"--api", "loopback"}},
+		{"dev with one address twice", nil, []string{"dev", "--ui", "127.0.0.1:7233"}, 2, []string{"--temporal and --ui are both"}},
 		{"simulator for strangers", nil, []string{"rtmsim", "--addr", "0.0.0.0:0"}, 1, []string{"loopback"}},
 		{"no such command", nil, []string{"pacth"}, 64, []string{"pacth"}},
 	} {

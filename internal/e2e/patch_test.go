@@ -73,6 +73,28 @@ func TestIdempotencyKey(t *testing.T) {
 	require.Equal(t, first.body["run_id"], again.body["run_id"])
 	require.Len(t, r.audit(game), 2)
 	r.requireInLine(game, "1.4.4", 2)
+
+	reused := r.patch(game, "1.4.4", "Idempotency-Key: k-1")
+	require.Equal(t, http.StatusUnprocessableEntity, reused.status, reused.body)
+	require.EqualValues(t, "idempotency_key_reused", reused.code())
+}
+
+// TestMissingContainer proves that a game without a container, whose recreate
+// Runtime Manager refuses, is not held: nothing was touched.
+func TestMissingContainer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.startWorker()
+	game := r.game()
+	_, err := r.simulator.DeleteRuntime(game)
+	require.NoError(t, err)
+	a := r.patch(game, "1.4.3")
+	require.Equal(t, patch.CodeServiceUnavailable, a.code())
+	require.Equal(t, failed, r.closeStatus(game))
+	rows := r.audit(game)
+	require.Len(t, rows, 1)
+	require.Contains(t, rows[0].Undo, "no container")
+	recordHistory(t, r, "missing_container", game)
 }
 
 // TestResultForEver proves that a patch's result is there after other patches
@@ -88,6 +110,7 @@ func TestResultForEver(t *testing.T) {
 		require.Equal(t, "success", looked.body["outcome"], "patch %d", i)
 		require.Equal(t, patched.body["run_id"], looked.body["run_id"])
 		require.Equal(t, patched.body["to"], looked.body["to"])
+		require.Equal(t, patched.body["runtime"], looked.body["runtime"])
 	}
 	forget(t, r, game, first)
 	forget(t, r, game, second)

@@ -258,7 +258,7 @@ func TestResultOf(t *testing.T) {
 		PatchID: "p", GameID: "g", WorkflowID: patch.WorkflowID("g"), RunID: "r",
 		Outcome: operation.OutcomeFailure, Code: patch.CodeConflict, Message: "m",
 		From: patch.Image{Version: "1", ImageRef: "a"}, To: patch.Image{Version: "2", ImageRef: "b"},
-		StartedAt: now, FinishedAt: now,
+		StartedAt: now, FinishedAt: now, Undo: &patch.Undo{Told: "container left alone; there is no row"},
 	}
 	require.Equal(t, result, patch.ResultOf(patch.Entry(patch.Request{}, result)))
 }
@@ -267,10 +267,11 @@ func TestResultOf(t *testing.T) {
 func TestSentences(t *testing.T) {
 	row := patch.Image{Version: "1.4.2", ImageRef: "old"}
 	for want, undo := range map[string]patch.Undo{
-		"container recreated on old; row is running on 1.4.2; container ran new": {Line: patch.LineRecreated, RowStatus: "running", Row: row, Container: "new"},
-		"container already on old; row is running on 1.4.2":                      {Line: patch.LineInLine, RowStatus: "running", Row: row, Container: "old"},
-		"container left alone; row is stopped on 1.4.2":                          {Line: patch.LineLeftAlone, RowStatus: "stopped", Row: row},
-		"container left alone; there is no row":                                  {Line: patch.LineLeftAlone},
+		"container recreated on old; row is running on 1.4.2; container ran new":   {Line: patch.LineRecreated, RowStatus: "running", Row: row, Container: "new"},
+		"container already on old; row is running on 1.4.2":                        {Line: patch.LineInLine, RowStatus: "running", Row: row, Container: "old"},
+		"container left alone; row is stopped on 1.4.2":                            {Line: patch.LineLeftAlone, RowStatus: "stopped", Row: row},
+		"container left alone; there is no row":                                    {Line: patch.LineLeftAlone},
+		"there is no container, nor was there one before; row is running on 1.4.2": {Line: patch.LineMissing, RowStatus: "running", Row: row},
 		`abandoned, container may differ from the row; retry by "ann": up; abandon by "bob": gone`: {Line: patch.LineAbandoned, Decisions: []patch.Decision{
 			{Update: "retry", Command: patch.Command{Actor: "ann", Reason: "up"}},
 			{Update: "abandon", Command: patch.Command{Actor: "bob", Reason: "gone"}},

@@ -151,5 +151,8 @@ func ResultOf(entry operation.OperationEntry) Result {
 	if entry.FinishedAt != nil {
 		result.FinishedAt = *entry.FinishedAt
 	}
+	if entry.Undo != "" {
+		result.Undo = &Undo{Told: entry.Undo}
+	}
 	return result
 }

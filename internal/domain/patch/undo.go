@@ -25,6 +25,9 @@ const (
 	LineInLine Line = "in_line"
 	// LineRecreated: it was recreated on the row's image.
 	LineRecreated Line = "recreated"
+	// LineMissing: there is no container, and Runtime Manager had refused the
+	// only call, so there was none before either.
+	LineMissing Line = "missing"
 	// LineAbandoned: an operator gave up on it.
 	LineAbandoned Line = "abandoned"
 )
@@ -49,7 +52,7 @@ func Decided(row *runtime.RuntimeRecord) Line {
 
 // Undo is what the compensation saw and which line it took.
 type Undo struct {
-	Line Line `json:"line"`
+	Line Line `json:"line,omitempty"`
 	// RowStatus is the row's status, empty when there was no row.
 	RowStatus runtime.Status `json:"row_status,omitempty"`
 	// Row is what the row says the game runs.
@@ -57,6 +60,8 @@ type Undo struct {
 	// Container is the image that the container ran when it was first looked
 	// at; empty when there was none or nobody looked.
 	Container string `json:"container,omitempty"`
+	// Told is the sentence of the audit row, where that is all that is left.
+	Told string `json:"told,omitempty"`
 	// Decisions are what operators decided on the way, in order.
 	Decisions []Decision `json:"decisions,omitempty"`
 }
@@ -70,6 +75,9 @@ type Decision struct {
 
 // Sentence tells the undo in the audit row.
 func (undo Undo) Sentence() string {
+	if undo.Told != "" {
+		return undo.Told
+	}
 	var b strings.Builder
 	switch undo.Line {
 	case LineLeftAlone:
@@ -78,6 +86,8 @@ func (undo Undo) Sentence() string {
 		b.WriteString("container already on " + undo.Row.ImageRef)
 	case LineRecreated:
 		b.WriteString("container recreated on " + undo.Row.ImageRef)
+	case LineMissing:
+		b.WriteString("there is no container, nor was there one before")
 	case LineAbandoned:
 		b.WriteString("abandoned, container may differ from the row")
 	default:
