@@ -76,14 +76,14 @@ func (r *run) restore(ctx workflow.Context, round int) (restored activities.Rest
 }
 
 // awaitOperator holds the game until an operator has decided, and returns the
-// update by which he did.
+// update that told so.
 func (r *run) awaitOperator(ctx workflow.Context) string {
 	r.enter(patch.PhaseNeedsOperator)
 	r.upsertOutcome(ctx, OutcomeNeedsOperator)
 	workflow.SetCurrentDetails(ctx, fmt.Sprintf(
 		"The container of `%s` could not be brought in line with its record: %s\n\n"+
 			"- Update `retry` tries again for %s.\n"+
-			"- Update `abandon` ends the run and leaves the difference.\n\nBoth want a `reason`.",
+			"- Update `abandon` ends the run and leaves the difference.\n\nBoth want an `actor` and a `reason`.",
 		r.request.GameID, r.state.LastError, r.budgets.Undo.String()))
 	update := r.operator.await(ctx)
 	workflow.SetCurrentDetails(ctx, "")

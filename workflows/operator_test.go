@@ -1,12 +1,17 @@
 package workflows_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
+	"galaxy/gamemaster/activities"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -133,6 +138,27 @@ func TestUndoRefusedForGood(t *testing.T) {
 	require.Equal(t, 3, w.count("Patch"))
 	require.Equal(t, patch.LineRecreated, o.result.Undo.Line)
 	require.True(t, w.inLine())
+}
+
+// TestUndoNobodyTried proves that an undo whose whole budget passed without a
+// worker is not taken to an operator but tried.
+func TestUndoNobodyTried(t *testing.T) {
+	w := newWorld()
+	w.on("Patch", act{err: errRTMNo, applied: true})
+	rounds := 0
+	o := w.run(t, input(), func(env *testsuite.TestWorkflowEnvironment) {
+		env.OnActivity("RestoreContainer", mock.Anything, mock.Anything).Return(
+			func(_ context.Context, in activities.RestoreContainerInput) (activities.RestoreContainerResult, error) {
+				if rounds++; rounds == 1 {
+					return activities.RestoreContainerResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
+				}
+				require.Equal(t, patchID+"/default-test-run-id/restore/2", in.IdempotencyKey)
+				return activities.RestoreContainerResult{Undo: patch.Undo{Line: patch.LineRecreated}}, nil
+			})
+	})
+	require.Equal(t, 2, rounds)
+	require.Equal(t, patch.LineRecreated, o.result.Undo.Line)
+	require.Empty(t, o.result.Undo.Decisions)
 }
 
 // TestUndoKeyIsSpent proves that an operator's retry can mend what the first
