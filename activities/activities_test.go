@@ -63,6 +63,9 @@ func request(version string) patch.Request {
 	return patch.Request{PatchID: "g.aaaaaaaaaaaaaaaaaaaaaaaaaa", GameID: "g", Version: version}
 }
 
+// testRun is the run id of the SDK's activity environment.
+const testRun = "default-test-run-id"
+
 var (
 	errDown = errors.New("connection refused")
 	running = runtime.RuntimeRecord{
@@ -181,7 +184,7 @@ func TestPatchContainer(t *testing.T) {
 	require.NoError(t, err)
 	var result activities.PatchContainerResult
 	require.NoError(t, value.Get(&result))
-	require.Equal(t, activities.PatchContainerResult{Attempt: 1}, result)
+	require.Equal(t, activities.PatchContainerResult{RunID: testRun, Attempt: 1}, result)
 
 	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(&ports.RTMError{Kind: ports.ErrRTMRejected, Status: 404})
 	_, err = r.do(r.steps.PatchContainer, in)
@@ -220,7 +223,7 @@ func TestPatchContainerReadsTheRow(t *testing.T) {
 // TestUpdateImage proves the reading of a swap that changed nothing.
 func TestUpdateImage(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	in := activities.UpdateImageInput{Record: running, Plan: plan, Now: now}
+	in := activities.UpdateImageInput{Record: running, Plan: plan, PatchedBy: testRun, Now: now}
 	swap := ports.UpdateImageInput{
 		GameID: "g", ExpectedStatus: runtime.StatusRunning, CurrentImageRef: "new", CurrentEngineVersion: "1.4.3", Now: now,
 	}
@@ -240,7 +243,7 @@ func TestUpdateImage(t *testing.T) {
 		{name: "unreadable", in: in, rereadErr: errDown, code: patch.CodeServiceUnavailable},
 		{
 			name: "a forced recreate cannot tell its own write", reread: rotated, code: patch.CodeConflict,
-			in: activities.UpdateImageInput{Record: running, Plan: patch.Plan{Kind: patch.KindRecreate, From: plan.To, To: plan.To}, Now: now},
+			in: activities.UpdateImageInput{Record: running, Plan: patch.Plan{Kind: patch.KindRecreate, From: plan.To, To: plan.To}, PatchedBy: testRun, Now: now},
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -266,10 +269,27 @@ func TestUpdateImage(t *testing.T) {
 	}
 }
 
+// TestUpdateImageAfterAReset proves that a recreate of an earlier run is recorded
+// only while it stands.
+func TestUpdateImageAfterAReset(t *testing.T) {
+	in := activities.UpdateImageInput{Record: running, Plan: plan, PatchedBy: "the-run-before", Now: time.Now()}
+	r := newRig(t)
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+	r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{GameID: "g", ImageRef: "old", Status: "running"}, nil)
+	_, err := r.do(r.steps.UpdateImage, in)
+	requireFailure(t, err, patch.CodeConflict, false, true)
+
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
+	r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{GameID: "g", ImageRef: "new", Status: "running"}, nil)
+	r.runtimes.EXPECT().UpdateImage(gomock.Any(), gomock.Any()).Return(nil)
+	_, err = r.do(r.steps.UpdateImage, in)
+	require.NoError(t, err)
+}
+
 // TestUpdateImageLeavesOthersAlone proves that the image of another writer is
 // not overwritten, and that an own write is known again before the swap.
 func TestUpdateImageLeavesOthersAlone(t *testing.T) {
-	in := activities.UpdateImageInput{Record: running, Plan: plan, Now: time.Now()}
+	in := activities.UpdateImageInput{Record: running, Plan: plan, PatchedBy: testRun, Now: time.Now()}
 	r := newRig(t)
 	elsewhere := running
 	elsewhere.CurrentEngineVersion, elsewhere.CurrentImageRef = "1.4.7", "newer"
@@ -287,7 +307,7 @@ func TestUpdateImageLeavesOthersAlone(t *testing.T) {
 // TestRestoreContainer proves that the undo believes what it sees after the
 // recreate and not the answer to it.
 func TestRestoreContainer(t *testing.T) {
-	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore"}
+	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore", Plan: plan}
 	on := func(image string) ports.Container {
 		return ports.Container{GameID: "g", ImageRef: image, Status: "running"}
 	}
@@ -348,7 +368,7 @@ func TestRestoreContainer(t *testing.T) {
 			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil),
 			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil),
 		)
-		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil)
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil).Times(2)
 		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
 		_, err := r.do(r.steps.RestoreContainer, in)
 		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, false, false).message, "stop the container")
@@ -361,14 +381,44 @@ func TestRestoreContainer(t *testing.T) {
 		_, err := r.do(r.steps.RestoreContainer, in)
 		require.Equal(t, 5*time.Second, requireFailure(t, err, patch.CodeServiceUnavailable, true, true).delay)
 	})
+	t.Run("a turn is no business of a run that called for no recreate", func(t *testing.T) {
+		r := newRig(t)
+		generating := running
+		generating.Status = runtime.StatusGenerationInProgress
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(generating, nil)
+		untouched := in
+		untouched.Untouched = true
+		_, err := r.do(r.steps.RestoreContainer, untouched)
+		require.NoError(t, err)
+	})
+	t.Run("another image gets another key", func(t *testing.T) {
+		r := newRig(t)
+		moved := running
+		moved.CurrentImageRef = "newer"
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(moved, nil).Times(2)
+		gomock.InOrder(
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil),
+			r.rtm.EXPECT().Patch(gomock.Any(), gomock.Cond(func(in ports.RTMPatchInput) bool {
+				return in.ImageRef == "newer" && in.IdempotencyKey != "p/r/restore" && strings.HasPrefix(in.IdempotencyKey, "p/r/restore/")
+			})).Return(nil),
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("newer"), nil),
+		)
+		_, err := r.do(r.steps.RestoreContainer, in)
+		require.NoError(t, err)
+	})
 	t.Run("a stopped game is never touched", func(t *testing.T) {
 		for _, status := range []runtime.Status{runtime.StatusStopped, runtime.StatusFinished} {
 			r := newRig(t)
 			stopped := running
 			stopped.Status = status
 			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
-			_, err := r.do(r.steps.RestoreContainer, in)
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil)
+			value, err := r.do(r.steps.RestoreContainer, in)
 			require.NoError(t, err)
+			var result activities.RestoreContainerResult
+			require.NoError(t, value.Get(&result))
+			require.Equal(t, patch.LineLeftAlone, result.Undo.Line)
+			require.Contains(t, result.Undo.Sentence(), "container runs new", "what is left running is told")
 		}
 	})
 }

@@ -43,6 +43,8 @@ type FailureDetails struct {
 	// Settled says that no call to Runtime Manager can land any more: none was
 	// made, or the only one was answered.
 	Settled bool `json:"settled,omitempty"`
+	// Untouched says that the step made no call to Runtime Manager at all.
+	Untouched bool `json:"untouched,omitempty"`
 }
 
 // failed turns what a step came to into the ApplicationError that the workflow
@@ -67,7 +69,11 @@ func failed(ctx context.Context, op string, err error) error {
 		activity.GetLogger(ctx).Error("step failed unexpectedly", "op", op, "err", err.Error())
 		message = op + ": unexpected error, see the worker's log of this run"
 	}
-	details := FailureDetails{Attempt: attempt(ctx), Settled: attempt(ctx) == 1 && (answer == nil || answer.Status != 0)}
+	first := attempt(ctx) == 1
+	details := FailureDetails{
+		Attempt: attempt(ctx), Untouched: first && answer == nil,
+		Settled: first && (answer == nil || answer.Status != 0),
+	}
 	var refusal *patch.Refusal
 	if errors.As(err, &refusal) {
 		message, details.Field = refusal.Message, refusal.Field

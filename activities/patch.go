@@ -25,7 +25,10 @@ type PatchContainerResult struct {
 	// FoundDone says that an earlier attempt had done it, though its answer
 	// was lost.
 	FoundDone bool `json:"found_done,omitempty"`
-	Attempt   int  `json:"attempt"`
+	// RunID is the run that had it done; after a reset it is another than the
+	// run that goes on from here.
+	RunID   string `json:"run_id"`
+	Attempt int    `json:"attempt"`
 }
 
 // PatchContainer has Runtime Manager recreate the container on the target
@@ -51,7 +54,7 @@ func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInp
 			return PatchContainerResult{}, failed(ctx, op, err)
 		}
 		if container.Runs(input.Plan.To.ImageRef) {
-			return PatchContainerResult{FoundDone: true, Attempt: attempt(ctx)}, nil
+			return PatchContainerResult{FoundDone: true, RunID: runID(ctx), Attempt: attempt(ctx)}, nil
 		}
 	}
 	err := a.rtm.Patch(ctx, ports.RTMPatchInput{
@@ -62,7 +65,7 @@ func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInp
 	if err != nil {
 		return PatchContainerResult{}, failed(ctx, op, err)
 	}
-	return PatchContainerResult{Attempt: attempt(ctx)}, nil
+	return PatchContainerResult{RunID: runID(ctx), Attempt: attempt(ctx)}, nil
 }
 
 // stillHolds reads the row and refuses a plan that it has moved away from.
@@ -88,6 +91,8 @@ type UpdateImageInput struct {
 	// Record is the row as it was loaded.
 	Record runtime.RuntimeRecord `json:"record"`
 	Plan   patch.Plan            `json:"plan"`
+	// PatchedBy is the run that recreated the container.
+	PatchedBy string `json:"patched_by"`
 	// Now becomes updated_at; it comes from the workflow so that every attempt
 	// writes the same row.
 	Now time.Time `json:"now"`
@@ -119,6 +124,9 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	if err := input.Plan.StillHolds(row); err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
+	if err := a.stillPatched(ctx, input); err != nil {
+		return UpdateImageResult{}, failed(ctx, op, err)
+	}
 	err = a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
 		GameID:               input.Record.GameID,
 		ExpectedStatus:       runtime.StatusRunning,
@@ -135,6 +143,19 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
 	return UpdateImageResult{Record: a.reload(ctx, input), Attempt: attempt(ctx)}, nil
+}
+
+// stillPatched looks at the container when the run was reset behind the
+// recreate: what an earlier run had done may have been undone since.
+func (a *Activities) stillPatched(ctx context.Context, input UpdateImageInput) error {
+	if input.PatchedBy == runID(ctx) {
+		return nil
+	}
+	container, err := a.inspect(ctx, input.Record.GameID)
+	if err != nil {
+		return err
+	}
+	return input.Plan.CheckContainer(container.Runs(input.Plan.To.ImageRef), container.ImageRef)
 }
 
 // settleConflict judges a row that is no longer running.

@@ -18,6 +18,9 @@ type RestoreContainerInput struct {
 	IdempotencyKey string `json:"idempotency_key"`
 	// Plan is what the run had planned.
 	Plan patch.Plan `json:"plan"`
+	// Untouched says that the run made no call for a recreate: then a turn that
+	// is being generated is none of its business.
+	Untouched bool `json:"untouched,omitempty"`
 	// Refused says that Runtime Manager refused the only call of the run, so that
 	// it changed nothing unless it says otherwise now.
 	Refused bool `json:"refused,omitempty"`
@@ -48,6 +51,9 @@ func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContaine
 	defer done()
 
 	undo, err := a.look(ctx, input.GameID)
+	if errors.Is(err, errTurnInProgress) && input.Untouched {
+		undo.Line, err = patch.LineLeftAlone, nil
+	}
 	if err != nil {
 		return RestoreContainerResult{}, failed(ctx, op, err)
 	}
@@ -79,6 +85,10 @@ func (a *Activities) look(ctx context.Context, gameID string) (patch.Undo, error
 		return undo, errTurnInProgress
 	}
 	if undo.Line != patch.LineFollowRow {
+		// Nothing is done about it, but what runs of a stopped game is told.
+		if container, err := a.inspect(ctx, gameID); err == nil && container.Status == ports.ContainerRunning {
+			undo.Container = container.ImageRef
+		}
 		return undo, nil
 	}
 	container, err := a.inspect(ctx, gameID)
@@ -98,7 +108,7 @@ func (a *Activities) recreate(ctx context.Context, input RestoreContainerInput, 
 	err := a.rtm.Patch(ctx, ports.RTMPatchInput{
 		GameID:         input.GameID,
 		ImageRef:       seen.Row.ImageRef,
-		IdempotencyKey: input.IdempotencyKey,
+		IdempotencyKey: patch.RestoreKey(input.IdempotencyKey, input.Plan, seen.Row),
 	})
 	if err != nil {
 		return seen, err

@@ -74,4 +74,6 @@ func (a *Activities) ValidateVersion(ctx context.Context, input ValidateVersionI
 	return ValidateVersionResult{Plan: plan, Attempt: attempt(ctx)}, nil
 }
 
+func runID(ctx context.Context) string { return activity.GetInfo(ctx).WorkflowExecution.RunID }
+
 func attempt(ctx context.Context) int { return int(activity.GetInfo(ctx).Attempt) }

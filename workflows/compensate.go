@@ -19,14 +19,15 @@ import (
 func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Refusal {
 	// A cancelled run has to be compensated as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	var first patch.Undo
 	for round := 1; ; round++ {
 		restored, err := r.restore(ctx, round)
 		switch {
-		case err == nil && r.unsettled && restored.Undo.Line == patch.LineInLine:
+		case err == nil && r.unsettled:
 			r.settleDown(ctx)
-			round--
+			first = restored.Undo
 		case err == nil:
-			r.result.Undo = &restored.Undo
+			r.result.Undo = new(patch.Settled(first, restored.Undo))
 			r.result.Undo.Decisions = r.operator.taken
 			if restored.Stands {
 				return nil
@@ -41,8 +42,8 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 	}
 }
 
-// settleDown waits until a recreate that was given up on would have landed: the
-// container looked untouched, and is looked at once more after that.
+// settleDown waits until a recreate that was given up on would have landed:
+// row and container are looked at once more after that.
 func (r *run) settleDown(ctx workflow.Context) {
 	r.unsettled = false
 	timer := workflow.NewTimerWithOptions(ctx, time.Duration(r.budgets.Settle), workflow.TimerOptions{
@@ -56,7 +57,7 @@ func (r *run) settleDown(ctx workflow.Context) {
 func untried(err error) bool {
 	var timeout *temporal.TimeoutError
 	return errors.As(err, &timeout) &&
-		timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE && timeout.Unwrap() == nil
+		timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START && timeout.Unwrap() == nil
 }
 
 // restore tries the undo once, for its whole budget.
@@ -65,7 +66,7 @@ func (r *run) restore(ctx workflow.Context, round int) (restored activities.Rest
 	ctx = undoOptions(ctx, r.budgets.Undo, "bring the container in line with the record")
 	err = r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
 		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round),
-		Plan: r.plan, Refused: r.refused, RotationTried: r.recording,
+		Plan: r.plan, Untouched: r.untouched, Refused: r.refused, RotationTried: r.recording,
 	}, &restored)
 	if err != nil {
 		_ = r.failed(ctx, err) // for the query; the error itself decides

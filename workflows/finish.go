@@ -34,13 +34,15 @@ func (r *run) failed(ctx workflow.Context, err error) *patch.Refusal {
 	return refusal
 }
 
-// settled reports whether err says that no call of its step can land any more.
-// A step that was cancelled or timed out cannot say so.
-func settled(err error) bool {
+// detailsOf returns the details of a step's failure; the zero value, which says
+// nothing, for a step that was cancelled or timed out.
+func detailsOf(err error) (details activities.FailureDetails) {
 	var application *temporal.ApplicationError
-	var details activities.FailureDetails
-	return errors.As(err, &application) && application.HasDetails() &&
-		application.Details(&details) == nil && details.Settled
+	if errors.As(err, &application) && application.HasDetails() {
+		// Details of another shape leave the zero value.
+		_ = application.Details(&details)
+	}
+	return details
 }
 
 // refusalOf turns the error of a step into the code and message that it stands
@@ -65,11 +67,7 @@ func refusalOf(err error) (refusal *patch.Refusal, attempts int) {
 }
 
 func applicationRefusal(application *temporal.ApplicationError) (*patch.Refusal, int) {
-	var details activities.FailureDetails
-	if application.HasDetails() {
-		// Details of another shape leave the zero value, which says nothing.
-		_ = application.Details(&details)
-	}
+	details := detailsOf(application)
 	code := patch.Code(application.Type())
 	if !code.IsKnown() {
 		return &patch.Refusal{Code: patch.CodeInternalError, Message: "a step failed with an unknown type of error"}, details.Attempt

@@ -150,7 +150,7 @@ func TestUndoNobodyTried(t *testing.T) {
 		env.OnActivity("RestoreContainer", mock.Anything, mock.Anything).Return(
 			func(_ context.Context, in activities.RestoreContainerInput) (activities.RestoreContainerResult, error) {
 				if rounds++; rounds == 1 {
-					return activities.RestoreContainerResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, nil)
+					return activities.RestoreContainerResult{}, temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
 				}
 				require.Equal(t, patchID+"/default-test-run-id/restore/2", in.IdempotencyKey)
 				return activities.RestoreContainerResult{Undo: patch.Undo{Line: patch.LineRecreated}}, nil

@@ -76,11 +76,13 @@ func managerOptions(ctx workflow.Context, budget patch.Duration, summary string)
 }
 
 // undoOptions are for the compensation: as for the recreate, but patient, for
-// its own long budget in total.
+// its own long budget in total. The wait for a worker ends a little earlier, by
+// which an undo that nobody took up is told from one that did not succeed.
 func undoOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
 	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		StartToCloseTimeout:    managerAttempt,
 		ScheduleToCloseTimeout: time.Duration(budget),
+		ScheduleToStartTimeout: time.Duration(budget) * 9 / 10,
 		HeartbeatTimeout:       managerHeartbeat,
 		RetryPolicy:            backoff(500*time.Millisecond, 30*time.Second),
 		Summary:                summary,

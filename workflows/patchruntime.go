@@ -55,9 +55,12 @@ type run struct {
 	// from before the recreate is tried, because a call that timed out may have
 	// happened.
 	touched bool
-	// unsettled says that a recreate which was given up on may still land;
-	// refused, that the only call for one was refused.
-	unsettled, refused bool
+	// untouched says that no call for a recreate was made after all; refused,
+	// that none was or the only one was refused; unsettled, that one which was
+	// given up on may still land.
+	untouched, refused, unsettled bool
+	// patchedBy is the run that recreated the container.
+	patchedBy string
 	// recording says that the rotation was tried.
 	recording bool
 	operator  operator
@@ -152,10 +155,11 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch, 1),
 	}, &patched)
 	if err != nil {
-		r.refused = settled(err)
-		r.unsettled = !r.refused
+		details := detailsOf(err)
+		r.untouched, r.refused, r.unsettled = details.Untouched, details.Settled, !details.Settled
 		return r.failed(ctx, err)
 	}
+	r.patchedBy = patched.RunID
 	r.succeeded(patched.Attempt)
 	return nil
 }
@@ -175,7 +179,7 @@ func (r *run) recordImage(ctx workflow.Context) *patch.Refusal {
 	ctx = storeOptions(ctx, r.budgets.Store, "rotate the record to "+r.plan.To.Version)
 	var rotated activities.UpdateImageResult
 	err := r.execute(ctx, "UpdateImage", r.steps.UpdateImage, activities.UpdateImageInput{
-		Record: r.record.Record, Plan: r.plan, Now: workflow.Now(ctx).UTC(),
+		Record: r.record.Record, Plan: r.plan, PatchedBy: r.patchedBy, Now: workflow.Now(ctx).UTC(),
 	}, &rotated)
 	if err != nil {
 		return r.failed(ctx, err)

@@ -184,7 +184,7 @@ func matrix() []matrixRow {
 		{name: "patch: stopped during the retries, not started again", arrange: func(w *world) {
 			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusStopped)})
 		}, code: patch.CodeConflict,
-			steps: validated + "PatchContainer×2 RestoreContainer AppendOperationLog",
+			steps: validated + "PatchContainer×2 RestoreContainer×2 AppendOperationLog",
 			row:   "1.4.2", undo: patch.LineLeftAlone},
 		{name: "patch: a turn began during the retries, not interrupted", arrange: func(w *world) {
 			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusGenerationInProgress)})
@@ -201,8 +201,17 @@ func matrix() []matrixRow {
 			atLeast: 30 * time.Second, atMost: 31 * time.Second},
 		{name: "patch: cancelled after it happened", cancelAt: "Patch",
 			code:      patch.CodeCancelled,
-			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",
+			steps:     validated + "PatchContainer RestoreContainer×2 AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "patch: cancelled, put back, lands late all the same", cancelAt: "Patch", arrange: func(w *world) {
+			w.on("Inspect", act{}, act{after: func(w *world) { w.container.ImageRef = newImage }})
+		}, code: patch.CodeCancelled,
+			steps:     validated + "PatchContainer RestoreContainer×2 AppendOperationLog",
+			recreates: []string{newImage, oldImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
+		{name: "patch: a turn began before the first call", arrange: func(w *world) {
+			w.onGet(2, act{before: setStatus(runtime.StatusGenerationInProgress)})
+		}, code: patch.CodeConflict,
+			steps: validated + "PatchContainer RestoreContainer AppendOperationLog", row: "1.4.2", undo: patch.LineLeftAlone},
 
 		// UpdateImage.
 		{name: "record: stopped meanwhile", arrange: func(w *world) { w.on("UpdateImage", act{before: setStatus(runtime.StatusStopped)}) },

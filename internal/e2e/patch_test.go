@@ -237,6 +237,19 @@ func TestNeedsOperator(t *testing.T) {
 	recordHistory(t, r, "needs_operator_retry", game)
 }
 
+// TestUndoThatHangs proves that an undo whose first call outlasts the whole
+// budget is shown to an operator, and not taken for one that nobody tried.
+func TestUndoThatHangs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "GAMEMASTER_UNDO_BUDGET=2s")
+	r.startWorker()
+	game := r.game()
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: http.StatusConflict, Times: 1})
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHang})
+	patchID := r.async(game, "1.4.3")
+	r.awaitPhase(patchID, patch.PhaseNeedsOperator)
+}
+
 // TestLateRecreate proves that a recreate which lands after the patch was
 // cancelled is seen and put back.
 func TestLateRecreate(t *testing.T) {

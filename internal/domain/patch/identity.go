@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -74,4 +75,15 @@ func IdempotencyKey(patchID, runID string, direction Direction, round int) strin
 		key += "/" + strconv.Itoa(round)
 	}
 	return key
+}
+
+// RestoreKey is the key of a restore to row: key itself for the row that the
+// patch was planned from, and another for each image that somebody else has put
+// the row on meanwhile, since a key stands for one body.
+func RestoreKey(key string, plan Plan, row Image) string {
+	if row.ImageRef == plan.From.ImageRef {
+		return key
+	}
+	sum := sha256.Sum256([]byte(row.ImageRef))
+	return key + "/" + hex.EncodeToString(sum[:4])
 }

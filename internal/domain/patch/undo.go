@@ -58,7 +58,7 @@ type Undo struct {
 	// Row is what the row says the game runs.
 	Row Image `json:"row"`
 	// Container is the image that the container ran when it was first looked
-	// at; empty when there was none or nobody looked.
+	// at; empty when there was none, or it could not be looked at.
 	Container string `json:"container,omitempty"`
 	// Told is the sentence of the audit row, where that is all that is left.
 	Told string `json:"told,omitempty"`
@@ -100,13 +100,27 @@ func (undo Undo) Sentence() string {
 	default:
 		b.WriteString("; row is " + string(undo.RowStatus) + " on " + undo.Row.Version)
 	}
-	if undo.Container != "" && undo.Line == LineRecreated {
+	switch {
+	case undo.Container == "":
+	case undo.Line == LineRecreated:
 		b.WriteString("; container ran " + undo.Container)
+	case undo.Line == LineLeftAlone:
+		b.WriteString("; container runs " + undo.Container)
 	}
 	for _, decision := range undo.Decisions {
 		b.WriteString("; " + decision.Update + " by " + strconv.Quote(decision.Actor) + ": " + decision.Reason)
 	}
 	return b.String()
+}
+
+// Settled is the undo of a compensation that looked twice: the second look
+// counts, but when it found everything in line, what the first one had to do
+// for that is what is told.
+func Settled(first, second Undo) Undo {
+	if second.Line == LineInLine && first.Line == LineRecreated && first.Row == second.Row {
+		return first
+	}
+	return second
 }
 
 // Command is what an operator tells a run that waits in [PhaseNeedsOperator].
