@@ -20,7 +20,6 @@ import (
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
 	"galaxy/gamemaster/internal/telemetry"
-	"galaxy/gamemaster/workflows"
 )
 
 type demoCommand struct {
@@ -229,7 +228,7 @@ func loseTheSwap(ctx context.Context, s *stack) error {
 	if err := s.simulator.PutFault(fault); err != nil {
 		return err
 	}
-	if err := awaitPhase(ctx, s, gameID, patch.PhasePatching); err != nil {
+	if err := awaitCall(ctx, s.simulator, gameID); err != nil {
 		return err
 	}
 	return postgres.NewRuntimeRecords(s.pool).UpdateStatus(ctx, ports.UpdateStatusInput{
@@ -237,19 +236,20 @@ func loseTheSwap(ctx context.Context, s *stack) error {
 	})
 }
 
-// awaitPhase asks the run until it is in phase.
-func awaitPhase(ctx context.Context, s *stack, gameID string, phase patch.Phase) error {
-	ticker := time.NewTicker(50 * time.Millisecond)
+// awaitCall waits until the simulator has taken the call that the game's fault
+// is for: from then on the recreate is under way.
+func awaitCall(ctx context.Context, simulator *rtmsim.Simulator, gameID string) error {
+	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		answer, err := s.temporal.QueryWorkflow(ctx, patch.WorkflowID(gameID), "", workflows.StateQuery)
-		var state patch.State
-		if err == nil && answer.Get(&state) == nil && state.Phase == phase {
-			return nil
+		for _, fault := range simulator.Faults() {
+			if fault.GameID == gameID && fault.Fired > 0 {
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the patch of %s never got to %q: %w", gameID, phase, ctx.Err())
+			return fmt.Errorf("the patch of %s never got to its recreate: %w", gameID, ctx.Err())
 		case <-ticker.C:
 		}
 	}

@@ -51,7 +51,7 @@ func codeRows() []codeRow {
 			return game
 		}
 	}
-	slow := rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 700, Times: 1}
+	slow := rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 2000, Times: 1}
 	return []codeRow{
 		{name: "success", version: "1.4.3", status: http.StatusOK, closes: completed, recreates: 1, ends: "1.4.3"},
 		{name: "noop", version: "1.4.2", status: http.StatusOK, closes: completed, ends: "1.4.2"},
@@ -124,7 +124,7 @@ func (row codeRow) check(t *testing.T, shared *rig) {
 	}
 	answers := r.patchBeside(game, row.version)
 	if row.during != nil {
-		r.awaitStep(game, "PatchContainer")
+		r.awaitCall(game)
 		row.during(&r, game)
 	}
 	patchID := row.checkAnswer(&r, game, await(t, answers))

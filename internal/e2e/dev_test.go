@@ -34,6 +34,14 @@ func startDev(t *testing.T, dir string, environ ...string) *dev {
 	}
 	d.url = where("API")
 	d.manager = where("Runtime Manager")
+	family := d.family()
+	// The data directory goes with the test, and its servers have to be out of
+	// it by then.
+	t.Cleanup(func() {
+		d.signal(syscall.SIGINT)
+		<-d.done
+		requireGone(t, family)
+	})
 	return d
 }
 

@@ -20,7 +20,7 @@ func TestInProgress(t *testing.T) {
 	r := newRig(t)
 	r.startWorker()
 	game := r.game()
-	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1000, Times: 1})
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 3000, Times: 1})
 	patchID := r.async(game, "1.4.3")
 	refused := r.patch(game, "1.4.4")
 	require.Equal(t, http.StatusConflict, refused.status)
@@ -40,7 +40,7 @@ func TestJoin(t *testing.T) {
 	r := newRig(t)
 	r.startWorker()
 	game := r.game()
-	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 2000, Times: 1})
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 4000, Times: 1})
 	const callers = 40
 	var waiting []<-chan result
 	for range callers {
@@ -144,9 +144,9 @@ func TestWorkerKilled(t *testing.T) {
 	r := newRig(t)
 	worker := r.startWorker()
 	game := r.game()
-	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1500, Times: 1})
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 3000, Times: 1})
 	patchID := r.async(game, "1.4.3")
-	r.awaitStep(game, "PatchContainer")
+	r.awaitCall(game)
 	worker.kill()
 	require.Eventually(t, func() bool {
 		container, _ := r.simulator.Runtime(game)
@@ -169,7 +169,7 @@ func TestWorkerStops(t *testing.T) {
 	game := r.game()
 	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHang, Times: 1})
 	patchID := r.async(game, "1.4.3")
-	r.awaitStep(game, "PatchContainer")
+	r.awaitCall(game)
 	worker.signal(syscall.SIGTERM)
 	require.Zero(t, worker.exitCode())
 	body := r.awaitPatch(patchID, "handed back", func(body map[string]any) bool { return body["attempts"] == 2.0 })
@@ -259,7 +259,7 @@ func TestLateRecreate(t *testing.T) {
 	game := r.game()
 	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 6000, Times: 1})
 	patchID := r.async(game, "1.4.3")
-	r.awaitStep(game, "PatchContainer")
+	r.awaitCall(game)
 	require.NoError(t, r.temporal.CancelWorkflow(t.Context(), patch.WorkflowID(game), ""))
 	body := r.awaitEnd(patchID)
 	require.Equal(t, string(patch.CodeCancelled), body["code"])
@@ -275,9 +275,9 @@ func TestTurnIsWaitedFor(t *testing.T) {
 	r := newRig(t)
 	r.startWorker()
 	game := r.game()
-	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 700, Times: 1})
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 2000, Times: 1})
 	patchID := r.async(game, "1.4.3")
-	r.awaitStep(game, "PatchContainer")
+	r.awaitCall(game)
 	r.exec("UPDATE runtime_records SET status = 'generation_in_progress' WHERE game_id = $1", game)
 	body := r.awaitPatch(patchID, "the wait for the turn", func(body map[string]any) bool {
 		return body["phase"] == string(patch.PhaseCompensating) && body["attempts"] == 2.0

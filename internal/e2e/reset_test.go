@@ -63,7 +63,7 @@ func TestResetOfAnOpenRun(t *testing.T) {
 	game := r.game()
 	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHang, Times: 1})
 	waiting := r.patchBeside(game, "1.4.3")
-	r.awaitStep(game, "PatchContainer")
+	r.awaitCall(game)
 	runID := reset(t, r, game)
 	a := await(t, waiting)
 	require.Equal(t, http.StatusOK, a.status, a.body)

@@ -216,21 +216,18 @@ func await(t *testing.T, results <-chan result) answer {
 	}
 }
 
-// awaitStep waits until the step of the game's patch is under way.
-func (r *rig) awaitStep(game, step string) {
+// awaitCall waits until the simulator has taken the call that the game's fault
+// was put there for: from then on the recreate is under way.
+func (r *rig) awaitCall(game string) {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool {
-		described, err := r.temporal.DescribeWorkflowExecution(r.t.Context(), patch.WorkflowID(game), "")
-		if err != nil {
-			return false
-		}
-		for _, pending := range described.GetPendingActivities() {
-			if pending.GetActivityType().GetName() == step && pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED {
+		for _, fault := range r.simulator.Faults() {
+			if fault.GameID == game && fault.Op == rtmsim.OpPatch && fault.Fired > 0 {
 				return true
 			}
 		}
 		return false
-	}, patience, waitTick, "step %s of %s", step, game)
+	}, patience, waitTick, "the call for %s", game)
 }
 
 // async asks for a patch, waits for nothing and returns its id.
