@@ -16,7 +16,7 @@ import (
 // tells the phases and the end.
 func TestPatchCommand(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=1s", "GAMEMASTER_SETTLE_TIME=1s")
+	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=5s", "GAMEMASTER_SETTLE_TIME=1s")
 	r.startWorker()
 	shell := []string{"GAMEMASTER_SERVER=" + r.url, "GAMEMASTER_TOKEN=" + token}
 	game := r.game()
