@@ -97,7 +97,7 @@ func codeRows() []codeRow {
 // the run closes, the audit row, and that record and container end together.
 func TestCodes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=3s", "GAMEMASTER_SETTLE_TIME=1s")
+	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=6s", "GAMEMASTER_SETTLE_TIME=1s")
 	r.startWorker()
 	seen := map[patch.Code]bool{patch.CodePatchInProgress: true} // TestInProgress
 	for _, row := range codeRows() {

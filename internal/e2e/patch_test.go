@@ -206,7 +206,7 @@ func TestAPIStops(t *testing.T) {
 // holds its game, and is brought to its end by an operator's update.
 func TestNeedsOperator(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=1s", "GAMEMASTER_UNDO_BUDGET=1s")
+	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=3s", "GAMEMASTER_UNDO_BUDGET=2s")
 	r.startWorker()
 	game := r.game()
 	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: http.StatusBadRequest, Times: 1})
