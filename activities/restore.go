@@ -21,8 +21,9 @@ type RestoreContainerInput struct {
 	// Untouched says that the run made no call for a recreate: then a turn that
 	// is being generated is none of its business.
 	Untouched bool `json:"untouched,omitempty"`
-	// Refused says that Runtime Manager refused the only call of the run, so that
-	// it changed nothing unless it says otherwise now.
+	// Refused says that Runtime Manager answered the only call of the run with a
+	// refusal, or that there was none: a container that is missing now was
+	// missing before.
 	Refused bool `json:"refused,omitempty"`
 	// RotationTried says that the run tried to write the plan into the row, and
 	// does not know whether it took place.

@@ -20,7 +20,7 @@ func TestPatchCommand(t *testing.T) {
 	r.startWorker()
 	shell := []string{"GAMEMASTER_SERVER=" + r.url, "GAMEMASTER_TOKEN=" + token}
 	game := r.game()
-	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 2000, Times: 1})
+	r.slowPatch(game, 2000)
 
 	code, printed := runToEnd(t, shell, "patch", game, "1.4.3", "--reason", "by hand")
 	require.Zero(t, code, printed)

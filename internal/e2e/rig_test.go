@@ -128,6 +128,12 @@ func (r *rig) fault(fault rtmsim.Fault) {
 	require.NoError(r.t, r.simulator.PutFault(fault))
 }
 
+// slowPatch lets the game's next recreate take milliseconds.
+func (r *rig) slowPatch(game string, milliseconds int) {
+	r.t.Helper()
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: milliseconds, Times: 1})
+}
+
 // answer is an answer of the API.
 type answer struct {
 	status int

@@ -13,8 +13,9 @@ type Line string
 
 // The lines of the undo table.
 const (
-	// LineLeftAlone: the game is stopped, finished or gone; nothing may start
-	// its container.
+	// LineLeftAlone: the game is stopped, finished or gone, and nothing may start
+	// its container; or its turn is being generated, and the run made no call
+	// that could need undoing.
 	LineLeftAlone Line = "left_alone"
 	// LineWaitForTurn: a turn is being generated; the container is not touched
 	// until it is done.
