@@ -3,11 +3,14 @@ package ports_test
 import (
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
 )
@@ -25,7 +28,14 @@ func TestValidate(t *testing.T) {
 	}
 	health := ports.UpdateEngineHealthInput{GameID: "g", Now: now}
 	call := ports.RTMPatchInput{GameID: "g", ImageRef: "i", IdempotencyKey: "k"}
-	for _, good := range []interface{ Validate() error }{status, scheduling, image, health, call} {
+	register := ports.RegisterInput{GameID: "g", EngineVersion: "1.4.2", Status: runtime.StatusRunning, Now: now}
+	put := ports.PutImageInput{Version: "1.4.2", ImageRef: "i", Now: now}
+	deprecate := ports.SetVersionStatusInput{Version: "1.4.2", Status: engineversion.StatusDeprecated, Now: now}
+	claim := ports.ClaimInput{Caller: "c", Key: "k", Fingerprint: make([]byte, 32), PatchID: "p", Lease: time.Nanosecond}
+	settle := ports.SettleInput{Caller: "c", Key: "k", PatchID: "p", RunID: "r"}
+	for _, good := range []interface{ Validate() error }{
+		status, scheduling, image, health, call, register, put, deprecate, claim, settle,
+	} {
 		require.NoError(t, good.Validate())
 	}
 
@@ -52,13 +62,59 @@ func TestValidate(t *testing.T) {
 		{"now must not be zero", func() error { in := health; in.Now = time.Time{}; return in.Validate() }},
 		{"game id must not be empty", func() error { in := call; in.GameID = ""; return in.Validate() }},
 		{"image ref must not be empty", func() error { in := call; in.ImageRef = ""; return in.Validate() }},
+		{"game id", func() error { in := register; in.GameID = "Game"; return in.Validate() }},
+		{"engine version must not be empty", func() error { in := register; in.EngineVersion = " "; return in.Validate() }},
+		{"status", func() error { in := register; in.Status = ""; return in.Validate() }},
+		{"now must not be zero", func() error { in := register; in.Now = time.Time{}; return in.Validate() }},
+		{"not a semantic version", func() error { in := put; in.Version = "1.4"; return in.Validate() }},
+		{"image ref must not be empty", func() error { in := put; in.ImageRef = "\n"; return in.Validate() }},
+		{"now must not be zero", func() error { in := put; in.Now = time.Time{}; return in.Validate() }},
+		{"status", func() error { in := deprecate; in.Status = "retired"; return in.Validate() }},
+		{"now must not be zero", func() error { in := deprecate; in.Now = time.Time{}; return in.Validate() }},
+		{"caller must not be empty", func() error { in := claim; in.Caller = " "; return in.Validate() }},
+		{"key is 0 bytes long", func() error { in := claim; in.Key = ""; return in.Validate() }},
+		{"key is 256 bytes long", func() error { in := claim; in.Key = strings.Repeat("k", 256); return in.Validate() }},
+		{"fingerprint is 31 bytes long", func() error { in := claim; in.Fingerprint = make([]byte, 31); return in.Validate() }},
+		{"patch id must not be empty", func() error { in := claim; in.PatchID = ""; return in.Validate() }},
+		{"lease is 0s", func() error { in := claim; in.Lease = 0; return in.Validate() }},
+		{"patch id must not be empty", func() error { in := settle; in.PatchID = ""; return in.Validate() }},
+		{"run id must not be empty", func() error { in := settle; in.RunID = " "; return in.Validate() }},
 		{"idempotency key must not be empty", func() error { in := call; in.IdempotencyKey = ""; return in.Validate() }},
 	} {
 		require.ErrorContains(t, row.bad(), row.want)
 	}
 
+	put.Version = "v1.4.2"
+	require.ErrorIs(t, put.Validate(), engineversion.ErrInvalidSemver)
 	status.To = runtime.StatusStarting
 	require.ErrorIs(t, status.Validate(), runtime.ErrInvalidTransition)
+}
+
+// TestValidatePages proves that no page is larger than the bound, and that a
+// page's conditions are such that a row can meet them.
+func TestValidatePages(t *testing.T) {
+	now := time.Now()
+	withLimit := map[string]func(limit int) error{
+		"runtimes":   func(limit int) error { return ports.RuntimePageInput{Limit: limit}.Validate() },
+		"due":        func(limit int) error { return ports.DuePageInput{At: now, Limit: limit}.Validate() },
+		"operations": func(limit int) error { return ports.OperationPageInput{Limit: limit}.Validate() },
+		"users":      func(limit int) error { return ports.VersionUsersInput{Version: "1.4.2", Limit: limit}.Validate() },
+	}
+	for name, validate := range withLimit {
+		for _, limit := range []int{1, ports.MaxPage} {
+			require.NoError(t, validate(limit), name)
+		}
+		for _, limit := range []int{-1, 0, ports.MaxPage + 1} {
+			require.ErrorContains(t, validate(limit), "limit is", name)
+		}
+	}
+	later := now.Add(1)
+	require.NoError(t, ports.RuntimePageInput{Status: runtime.StatusFinished, Limit: 1}.Validate())
+	require.ErrorContains(t, ports.RuntimePageInput{Status: "paused", Limit: 1}.Validate(), "status")
+	require.ErrorContains(t, ports.DuePageInput{Limit: 1}.Validate(), "at must not be zero")
+	require.NoError(t, ports.OperationPageInput{Outcome: operation.OutcomeFailure, Since: &now, Until: &later, Limit: 1}.Validate())
+	require.ErrorContains(t, ports.OperationPageInput{Outcome: "perhaps", Limit: 1}.Validate(), "outcome")
+	require.ErrorContains(t, ports.OperationPageInput{Since: &now, Until: &now, Limit: 1}.Validate(), "since must be before until")
 }
 
 // TestRTMError proves that an error shows its kind to errors.Is and its cause

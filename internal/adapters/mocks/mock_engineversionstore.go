@@ -12,6 +12,7 @@ package mocks
 import (
 	context "context"
 	engineversion "galaxy/gamemaster/internal/domain/engineversion"
+	ports "galaxy/gamemaster/internal/ports"
 	reflect "reflect"
 
 	gomock "go.uber.org/mock/gomock"
@@ -83,4 +84,50 @@ func (m *MockEngineVersionStore) List(ctx context.Context) ([]engineversion.Engi
 func (mr *MockEngineVersionStoreMockRecorder) List(ctx any) *gomock.Call {
 	mr.mock.ctrl.T.Helper()
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "List", reflect.TypeOf((*MockEngineVersionStore)(nil).List), ctx)
+}
+
+// PutImage mocks base method.
+func (m *MockEngineVersionStore) PutImage(ctx context.Context, input ports.PutImageInput) (engineversion.EngineVersion, bool, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "PutImage", ctx, input)
+	ret0, _ := ret[0].(engineversion.EngineVersion)
+	ret1, _ := ret[1].(bool)
+	ret2, _ := ret[2].(error)
+	return ret0, ret1, ret2
+}
+
+// PutImage indicates an expected call of PutImage.
+func (mr *MockEngineVersionStoreMockRecorder) PutImage(ctx, input any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "PutImage", reflect.TypeOf((*MockEngineVersionStore)(nil).PutImage), ctx, input)
+}
+
+// SetStatus mocks base method.
+func (m *MockEngineVersionStore) SetStatus(ctx context.Context, input ports.SetVersionStatusInput) (engineversion.EngineVersion, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "SetStatus", ctx, input)
+	ret0, _ := ret[0].(engineversion.EngineVersion)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// SetStatus indicates an expected call of SetStatus.
+func (mr *MockEngineVersionStoreMockRecorder) SetStatus(ctx, input any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "SetStatus", reflect.TypeOf((*MockEngineVersionStore)(nil).SetStatus), ctx, input)
+}
+
+// Users mocks base method.
+func (m *MockEngineVersionStore) Users(ctx context.Context, input ports.VersionUsersInput) (ports.VersionUsers, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Users", ctx, input)
+	ret0, _ := ret[0].(ports.VersionUsers)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// Users indicates an expected call of Users.
+func (mr *MockEngineVersionStoreMockRecorder) Users(ctx, input any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Users", reflect.TypeOf((*MockEngineVersionStore)(nil).Users), ctx, input)
 }

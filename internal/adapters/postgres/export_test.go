@@ -1,5 +1,7 @@
 package postgres
 
+import "galaxy/gamemaster/internal/ports"
+
 // The statements whose plans the tests look at.
 var (
 	ListDueRunningSQL = listDueRunning.sql
@@ -10,4 +12,23 @@ var (
 	ListByGameSQL     = listByGame.sql
 	ListByPatchSQL    = listByPatch.sql
 	FindEntrySQL      = findEntry.sql
+	ChangeImageSQL    = changeImage.sql
+	SettleKeySQL      = settleKey.sql
+	PruneKeysSQL      = pruneKeys.sql
 )
+
+// RuntimePage returns the statement of a page and its arguments.
+func RuntimePage(input ports.RuntimePageInput) (string, []any) { return runtimePage(input).parts() }
+
+// DuePage is as RuntimePage.
+func DuePage(input ports.DuePageInput) (string, []any) { return duePage(input).parts() }
+
+// OperationPage is as RuntimePage.
+func OperationPage(input ports.OperationPageInput) (string, []any) {
+	return operationPage(input).parts()
+}
+
+// Users is as RuntimePage.
+func Users(input ports.VersionUsersInput) (string, []any) { return versionUsers(input).parts() }
+
+func (p page) parts() (string, []any) { return p.sql, p.arguments }

@@ -22,7 +22,7 @@ var _ ports.OperationLogStore = (*OperationLog)(nil)
 // NewOperationLog returns a store on pool, which the caller keeps and closes.
 func NewOperationLog(pool *pgxpool.Pool) *OperationLog { return &OperationLog{pool: pool} }
 
-const entryColumns = `game_id, op_kind, op_source, source_ref, outcome, error_code, error_message,
+const entryColumns = `game_id, op_kind, op_source, source_ref, actor, outcome, error_code, error_message,
 	started_at, finished_at, patch_id, run_id, reason, noop,
 	from_version, from_image_ref, to_version, to_image_ref, undo`
 
@@ -30,7 +30,7 @@ var (
 	appendEntry = query[int64]{
 		"append operation log",
 		`INSERT INTO operation_log (` + entryColumns + `)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 			ON CONFLICT (patch_id, run_id) WHERE patch_id <> '' DO NOTHING
 			RETURNING id`,
 		pgx.RowTo[int64],
@@ -65,12 +65,12 @@ func (s *OperationLog) Append(ctx context.Context, entry operation.OperationEntr
 	if err := entry.Validate(); err != nil {
 		return 0, invalid(err)
 	}
-	if err := checkText(appendEntry.op, entry.GameID, entry.SourceRef, entry.ErrorCode, entry.ErrorMessage, entry.PatchID, entry.RunID,
-		entry.Reason, entry.FromVersion, entry.FromImageRef, entry.ToVersion, entry.ToImageRef, entry.Undo); err != nil {
+	if err := checkText(appendEntry.op, entry.GameID, entry.SourceRef, entry.Actor, entry.ErrorCode, entry.ErrorMessage,
+		entry.PatchID, entry.RunID, entry.Reason, entry.FromVersion, entry.FromImageRef, entry.ToVersion, entry.ToImageRef, entry.Undo); err != nil {
 		return 0, err
 	}
 	id, err := appendEntry.one(ctx, s.pool,
-		entry.GameID, entry.OpKind, entry.OpSource, entry.SourceRef, entry.Outcome, entry.ErrorCode, entry.ErrorMessage,
+		entry.GameID, entry.OpKind, entry.OpSource, entry.SourceRef, entry.Actor, entry.Outcome, entry.ErrorCode, entry.ErrorMessage,
 		stamp(entry.StartedAt), stampOrNull(entry.FinishedAt), entry.PatchID, entry.RunID, entry.Reason, entry.Noop,
 		entry.FromVersion, entry.FromImageRef, entry.ToVersion, entry.ToImageRef, entry.Undo)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -104,7 +104,7 @@ func (s *OperationLog) ListByPatch(ctx context.Context, patchID string) ([]opera
 
 func scanEntry(row pgx.CollectableRow) (operation.OperationEntry, error) {
 	var e operation.OperationEntry
-	err := row.Scan(&e.ID, &e.GameID, &e.OpKind, &e.OpSource, &e.SourceRef, &e.Outcome, &e.ErrorCode, &e.ErrorMessage,
+	err := row.Scan(&e.ID, &e.GameID, &e.OpKind, &e.OpSource, &e.SourceRef, &e.Actor, &e.Outcome, &e.ErrorCode, &e.ErrorMessage,
 		&e.StartedAt, &e.FinishedAt, &e.PatchID, &e.RunID, &e.Reason, &e.Noop,
 		&e.FromVersion, &e.FromImageRef, &e.ToVersion, &e.ToImageRef, &e.Undo)
 	e.StartedAt, e.FinishedAt = e.StartedAt.UTC(), utc(e.FinishedAt)

@@ -144,6 +144,7 @@ func TestEntryInvalidInput(t *testing.T) {
 		"no code":         func(e *operation.OperationEntry) { e.ErrorCode = "" },
 		"start":           func(e *operation.OperationEntry) { e.StartedAt = time.Time{} },
 		"nul":             func(e *operation.OperationEntry) { e.ErrorMessage = "a\x00b" },
+		"actor":           func(e *operation.OperationEntry) { e.Actor = "a\x00b" },
 		"mangled":         func(e *operation.OperationEntry) { e.Undo = "a\xffb" },
 		"key too large":   func(e *operation.OperationEntry) { e.PatchID = incompressible(20_000) },
 	} {

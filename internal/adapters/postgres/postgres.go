@@ -1,7 +1,8 @@
-// Package postgres keeps runtime records, engine versions and the audit log in
-// Postgres. Its three stores implement the ports of the same names; each call
-// is one statement (Append may need a second one to read), so that no
-// transaction is ever left open and every method is as atomic as its statement.
+// Package postgres keeps runtime records, engine versions, the audit log and
+// the Idempotency-Keys in Postgres. Its four stores implement the ports of the
+// same names. Each call is one statement (Append may need a second one to read),
+// so that every method is as atomic as its statement; PutImage alone is a
+// transaction of a few, in which nothing but the database is waited for.
 //
 // Times are stored in microseconds, which is what Postgres keeps: finer digits
 // are cut off on the way in, and everything comes back in UTC.
@@ -62,8 +63,9 @@ const (
 	// an error that is retried serves better than connections piling up.
 	lockTimeout = 3 * time.Second
 
-	// idleInTransactionTimeout protects others from us: no code here leaves a
-	// transaction open, so one that stands still belongs to a hung process.
+	// idleInTransactionTimeout protects others from us: no code here waits for
+	// anything else inside a transaction, so one that stands still belongs to a
+	// hung process.
 	idleInTransactionTimeout = 15 * time.Second
 )
 
@@ -173,6 +175,27 @@ func setDefaults(config *pgxpool.Config, databaseURL string) error {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
+// querier is where a statement runs: the pool, or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
+}
+
+// transact runs work in one transaction, which is committed if work returns
+// nil. Each statement in it sees what was committed when it began, also where
+// the server's own setting is another: the work relies on it. The error is
+// work's own, or says that the outcome is unknown.
+func transact(ctx context.Context, pool *pgxpool.Pool, op string, work func(pgx.Tx) error) error {
+	var refused error
+	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		refused = work(tx)
+		return refused
+	})
+	if err != nil && refused == nil {
+		return failed(op, err)
+	}
+	return err
+}
+
 // query is a statement that returns rows of one kind.
 type query[T any] struct {
 	op   string // what errors call it
@@ -182,8 +205,8 @@ type query[T any] struct {
 
 // one returns the single row, or [pgx.ErrNoRows] as it is; other errors are
 // ready for the caller.
-func (q query[T]) one(ctx context.Context, pool *pgxpool.Pool, arguments ...any) (row T, err error) {
-	rows, err := pool.Query(ctx, q.sql, arguments...)
+func (q query[T]) one(ctx context.Context, on querier, arguments ...any) (row T, err error) {
+	rows, err := on.Query(ctx, q.sql, arguments...)
 	if err == nil {
 		row, err = pgx.CollectExactlyOneRow(rows, q.scan)
 	}
@@ -194,8 +217,8 @@ func (q query[T]) one(ctx context.Context, pool *pgxpool.Pool, arguments ...any)
 }
 
 // all returns every row; empty, not nil, when there is none.
-func (q query[T]) all(ctx context.Context, pool *pgxpool.Pool, arguments ...any) (all []T, err error) {
-	rows, err := pool.Query(ctx, q.sql, arguments...)
+func (q query[T]) all(ctx context.Context, on querier, arguments ...any) (all []T, err error) {
+	rows, err := on.Query(ctx, q.sql, arguments...)
 	if err == nil {
 		all, err = pgx.CollectRows(rows, q.scan)
 	}

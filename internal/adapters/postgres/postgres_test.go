@@ -173,16 +173,17 @@ func requireUnknown(t *testing.T, err error) {
 	require.Error(t, err)
 	for _, sentinel := range []error{
 		runtime.ErrNotFound, runtime.ErrConflict, runtime.ErrInvalidTransition, ports.ErrInvalidInput,
-		engineversion.ErrNotFound, engineversion.ErrConflict,
+		engineversion.ErrNotFound, engineversion.ErrConflict, engineversion.ErrInUse, engineversion.ErrDeprecated,
 	} {
 		require.NotErrorIs(t, err, sentinel)
 	}
 }
 
-// everyMethod calls each method of the three stores, with input that is valid
+// everyMethod calls each method of the four stores, with input that is valid
 // for the game "g" in running.
 func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 	records, versions, log := postgres.NewRuntimeRecords(pool), postgres.NewEngineVersions(pool), postgres.NewOperationLog(pool)
+	keys := postgres.NewIdempotencyKeys(pool)
 	return map[string]func(context.Context) error{
 		"Get":    func(ctx context.Context) error { _, err := records.Get(ctx, "g"); return err },
 		"Insert": func(ctx context.Context) error { return records.Insert(ctx, newRecord("other")) },
@@ -204,14 +205,49 @@ func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 			_, err := records.ListByStatus(ctx, runtime.StatusRunning)
 			return err
 		},
-		"List":         func(ctx context.Context) error { _, err := records.List(ctx); return err },
+		"List": func(ctx context.Context) error { _, err := records.List(ctx); return err },
+		"PageRuntimes": func(ctx context.Context) error {
+			_, err := records.PageRuntimes(ctx, ports.RuntimePageInput{Limit: 1})
+			return err
+		},
+		"PageDueRunning": func(ctx context.Context) error {
+			_, err := records.PageDueRunning(ctx, ports.DuePageInput{At: moment, Limit: 1})
+			return err
+		},
+		"Register": func(ctx context.Context) error {
+			_, err := records.Register(ctx, registration("other"))
+			return err
+		},
 		"versions.Get": func(ctx context.Context) error { _, err := versions.Get(ctx, "1.0.0"); return err },
 		"versions.Insert": func(ctx context.Context) error {
 			return versions.Insert(ctx, engineversion.EngineVersion{Version: "1.0.0", ImageRef: "engine:1", Status: engineversion.StatusActive})
 		},
-		"versions.List":  func(ctx context.Context) error { _, err := versions.List(ctx); return err },
-		"log.Append":     func(ctx context.Context) error { _, err := log.Append(ctx, newEntry("g", "p", "r")); return err },
-		"log.ListByGame": func(ctx context.Context) error { _, err := log.ListByGame(ctx, "g", 10); return err },
+		"versions.List": func(ctx context.Context) error { _, err := versions.List(ctx); return err },
+		"versions.PutImage": func(ctx context.Context) error {
+			_, _, err := versions.PutImage(ctx, ports.PutImageInput{Version: "1.0.0", ImageRef: "engine:1", Now: moment})
+			return err
+		},
+		"versions.SetStatus": func(ctx context.Context) error {
+			_, err := versions.SetStatus(ctx, ports.SetVersionStatusInput{Version: "1.0.0", Status: engineversion.StatusActive, Now: moment})
+			return err
+		},
+		"versions.Users": func(ctx context.Context) error {
+			_, err := versions.Users(ctx, ports.VersionUsersInput{Version: "1.0.0", Limit: 1})
+			return err
+		},
+		"log.PageOperations": func(ctx context.Context) error {
+			_, err := log.PageOperations(ctx, ports.OperationPageInput{Limit: 1})
+			return err
+		},
+		"keys.Claim": func(ctx context.Context) error { _, err := keys.Claim(ctx, newClaim("k")); return err },
+		"keys.Settle": func(ctx context.Context) error {
+			return keys.Settle(ctx, ports.SettleInput{Caller: "me", Key: "k", PatchID: "p", RunID: "r"})
+		},
+		"keys.Release":    func(ctx context.Context) error { return keys.Release(ctx, "me", "k", "c") },
+		"keys.KeepResult": func(ctx context.Context) error { return keys.KeepResult(ctx, "me", "k", []byte("{}")) },
+		"keys.Prune":      func(ctx context.Context) error { _, err := keys.Prune(ctx, moment, 1); return err },
+		"log.Append":      func(ctx context.Context) error { _, err := log.Append(ctx, newEntry("g", "p", "r")); return err },
+		"log.ListByGame":  func(ctx context.Context) error { _, err := log.ListByGame(ctx, "g", 10); return err },
 		"log.ListByPatch": func(ctx context.Context) error {
 			_, err := log.ListByPatch(ctx, "p")
 			return err
@@ -245,6 +281,7 @@ func TestCancelledContext(t *testing.T) {
 	entries, err := postgres.NewOperationLog(pool).ListByGame(t.Context(), "g", 10)
 	require.NoError(t, err)
 	require.Empty(t, entries)
+	require.Zero(t, count(t, pool, "idempotency_keys"))
 }
 
 // Proves that a server that does not answer makes every method fail with an
@@ -273,7 +310,7 @@ func requireConstraint(t *testing.T, err error, constraint string) {
 func newEntry(gameID, patchID, runID string) operation.OperationEntry {
 	finished := moment.Add(time.Second)
 	return operation.OperationEntry{
-		GameID: gameID, OpKind: operation.OpKindPatch, OpSource: operation.OpSourceAdminRest, SourceRef: "req-1",
+		GameID: gameID, OpKind: operation.OpKindPatch, OpSource: operation.OpSourceAdminRest, SourceRef: "req-1", Actor: "ann@desk",
 		Outcome: operation.OutcomeFailure, ErrorCode: "conflict", ErrorMessage: "status changed",
 		StartedAt: moment, FinishedAt: &finished, PatchID: patchID, RunID: runID,
 		Reason: "hotfix", FromVersion: "1.4.2", FromImageRef: "engine:1.4.2",

@@ -83,7 +83,8 @@ func (s *RuntimeRecords) Get(ctx context.Context, gameID string) (runtime.Runtim
 }
 
 // Insert installs record, or returns [runtime.ErrConflict] when the game has a
-// row already, which stays as it is.
+// row already, which stays as it is. It does not look at the registry: an image
+// that the caller read there may be another's by now. Register does.
 func (s *RuntimeRecords) Insert(ctx context.Context, record runtime.RuntimeRecord) error {
 	if err := record.Validate(); err != nil {
 		return invalid(err)

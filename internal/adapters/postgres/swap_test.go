@@ -215,7 +215,13 @@ func begin(t *testing.T, pool *pgxpool.Pool, statement string) pgx.Tx {
 // awaitLockWait returns when some statement in the database waits for a lock.
 func awaitLockWait(t *testing.T, pool *pgxpool.Pool) {
 	t.Helper()
-	require.Eventually(t, func() bool { return lockWaits(t, pool) > 0 }, patience, tick)
+	awaitLockWaits(t, pool, 1)
+}
+
+// awaitLockWaits returns when n statements in the database wait for a lock.
+func awaitLockWaits(t *testing.T, pool *pgxpool.Pool, n int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return lockWaits(t, pool) >= n }, patience, tick)
 }
 
 func lockWaits(t *testing.T, pool *pgxpool.Pool) (waiting int) {

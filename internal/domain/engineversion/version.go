@@ -19,6 +19,14 @@ var (
 	// ErrConflict says that the version is registered already.
 	ErrConflict = errors.New("engine version conflict")
 
+	// ErrInUse says that the image of a version cannot change, because a runtime
+	// record names the version.
+	ErrInUse = errors.New("engine version is in use")
+
+	// ErrDeprecated says that the version is registered but not active, so that
+	// no game may begin on it.
+	ErrDeprecated = errors.New("engine version is deprecated")
+
 	// ErrInvalidSemver says that a string is not a strict semantic version
 	// (semver.org 2.0.0: three numbers, no leading "v").
 	ErrInvalidSemver = errors.New("not a semantic version")

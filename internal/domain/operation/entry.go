@@ -71,6 +71,9 @@ type OperationEntry struct {
 	OpSource OpSource `json:"op_source"`
 	// SourceRef is the caller's own opaque reference; may be empty.
 	SourceRef string `json:"source_ref"`
+	// Actor is the name under which the caller was let in; empty when a run was
+	// started by hand, and in rows of before it was kept.
+	Actor string `json:"actor"`
 
 	Outcome Outcome `json:"outcome"`
 	// ErrorCode and ErrorMessage are empty on success.

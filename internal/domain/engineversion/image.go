@@ -1,0 +1,26 @@
+package engineversion
+
+import (
+	"errors"
+
+	"github.com/distribution/reference"
+)
+
+// CheckImageRef reports why ref cannot be the image of a version: it has to be a
+// container image reference (the grammar of distribution/reference) with a tag
+// or a digest, because a bare name means whatever is latest by the time of the
+// pull. The error is fit to be shown to the caller.
+func CheckImageRef(ref string) error {
+	parsed, err := reference.Parse(ref)
+	if err != nil {
+		return errors.New("is not an image reference (" + err.Error() + "), want one such as registry.example/galaxy/engine:1.4.3")
+	}
+	named, ok := parsed.(reference.Named)
+	if !ok {
+		return errors.New("has no name, want one such as registry.example/galaxy/engine:1.4.3")
+	}
+	if reference.IsNameOnly(named) {
+		return errors.New("has neither tag nor digest, want one such as registry.example/galaxy/engine:1.4.3")
+	}
+	return nil
+}
