@@ -141,7 +141,8 @@ func TestErrorsOfPorts(t *testing.T) {
 }
 
 // TestLoadRecord proves the order of its checks: a bad request is refused
-// before the store is asked, and names the field.
+// before the store is asked, and names the field; a game that is not running
+// before one that is not on the expected version.
 func TestLoadRecord(t *testing.T) {
 	r := newRig(t)
 	_, err := r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: request("next")})
@@ -155,6 +156,19 @@ func TestLoadRecord(t *testing.T) {
 	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
 	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: request("1.4.3"), WorkflowID: "patch-runtime/g"})
 	requireFailure(t, err, patch.CodeRuntimeNotRunning, false, true)
+
+	elsewhere := request("1.4.3")
+	elsewhere.ExpectedVersion = "1.4.1"
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: elsewhere, WorkflowID: "patch-runtime/g"})
+	requireFailure(t, err, patch.CodeRuntimeNotRunning, false, true)
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: elsewhere, WorkflowID: "patch-runtime/g"})
+	requireFailure(t, err, patch.CodePreconditionFailed, false, true)
+
+	elsewhere.ExpectedVersion = "latest"
+	_, err = r.do(r.steps.LoadRecord, activities.LoadRecordInput{Request: elsewhere, WorkflowID: "patch-runtime/g"})
+	require.Equal(t, "expected_version", requireFailure(t, err, patch.CodeInvalidRequest, false, true).details.Field)
 }
 
 // TestValidateVersion proves that the registry's and the rules' refusals keep

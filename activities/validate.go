@@ -23,9 +23,9 @@ type LoadRecordResult struct {
 	Attempt int `json:"attempt"`
 }
 
-// LoadRecord checks the request and reads the game's row. It fails for good
-// with invalid_request, runtime_not_found or runtime_not_running, and for now
-// with service_unavailable.
+// LoadRecord checks the request, reads the game's row and admits it or not. It
+// fails for good with invalid_request, runtime_not_found, runtime_not_running or
+// precondition_failed, and for now with service_unavailable.
 func (a *Activities) LoadRecord(ctx context.Context, input LoadRecordInput) (LoadRecordResult, error) {
 	const op = "get runtime record"
 	if err := input.Request.Validate(); err != nil {
@@ -38,7 +38,7 @@ func (a *Activities) LoadRecord(ctx context.Context, input LoadRecordInput) (Loa
 	if err != nil {
 		return LoadRecordResult{}, failed(ctx, op, err)
 	}
-	if err := patch.Admit(record); err != nil {
+	if err := patch.Admit(record, input.Request.ExpectedVersion); err != nil {
 		return LoadRecordResult{}, failed(ctx, op, err)
 	}
 	return LoadRecordResult{Record: record, Attempt: attempt(ctx)}, nil

@@ -3,6 +3,7 @@ package starter
 import (
 	"context"
 	"errors"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -20,7 +21,14 @@ type described struct {
 	handle  patch.Handle
 	version string
 	force   bool
-	status  enumspb.WorkflowExecutionStatus
+	// expected is the expected_version of the run's request.
+	expected string
+	actor    string
+	status   enumspb.WorkflowExecutionStatus
+	started  time.Time
+	// firstRunID is the same for a run and for those that resets put in its
+	// place.
+	firstRunID string
 	// outcome is the run's PatchOutcome.
 	outcome string
 	// pending is the step that is under way or waits for its next attempt; nil
@@ -32,10 +40,27 @@ func (d described) isOpen() bool { return d.status == enumspb.WORKFLOW_EXECUTION
 
 // serves reports whether the run does what request asks for.
 func (d described) serves(request patch.Request) bool {
-	if d.version != request.Version {
+	switch {
+	case d.version != request.Version:
 		return false
+	case d.handle.PatchID == request.PatchID:
+		return true
+	case request.ExpectedVersion != "" && request.ExpectedVersion != d.expected:
+		return false
+	default:
+		return d.force || !request.Force
 	}
-	return d.force || !request.Force || d.handle.PatchID == request.PatchID
+}
+
+// phase tells as much as Temporal itself knows; empty when that is nothing.
+func (d described) phase() patch.Phase {
+	if phase, known := phaseOf[d.pending.GetActivityType().GetName()]; known {
+		return phase
+	}
+	if d.outcome == workflows.OutcomeNeedsOperator {
+		return patch.PhaseNeedsOperator
+	}
+	return ""
 }
 
 // describe reads one run; an empty runID means the latest. It returns
@@ -62,17 +87,23 @@ func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
 			WorkflowID: info.GetExecution().GetWorkflowId(),
 			RunID:      info.GetExecution().GetRunId(),
 		},
-		status: info.GetStatus(),
+		status:     info.GetStatus(),
+		started:    info.GetStartTime().AsTime(),
+		firstRunID: info.GetFirstRunId(),
 	}
 	memo := info.GetMemo()
 	readMemo(memo, workflows.MemoPatchID, &d.handle.PatchID)
 	readMemo(memo, workflows.MemoVersion, &d.version)
 	readMemo(memo, workflows.MemoForce, &d.force)
+	readMemo(memo, workflows.MemoExpectedVersion, &d.expected)
+	readMemo(memo, workflows.MemoActor, &d.actor)
 	if outcome := info.GetSearchAttributes().GetIndexedFields()[workflows.PatchOutcomeKey.GetName()]; outcome != nil {
 		// One of another shape says nothing.
 		_ = converter.GetDefaultDataConverter().FromPayload(outcome, &d.outcome)
 	}
-	if gameID, ok := patch.GameOf(d.handle.PatchID); ok {
+	// The workflow ID and not the patch id: a run that was started by hand has no
+	// memo, and holds its game all the same.
+	if gameID, ok := patch.GameOfWorkflow(d.handle.WorkflowID); ok {
 		d.handle.GameID = gameID
 	}
 	return d

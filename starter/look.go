@@ -27,9 +27,14 @@ func (s *Starter) Look(ctx context.Context, patchID string) (patch.View, error) 
 	if err != nil && !errors.Is(err, patch.ErrNotFound) && ctx.Err() != nil {
 		return patch.View{}, ctx.Err()
 	}
-	// Another patch of the game came after it, Temporal has forgotten it, or
-	// Temporal is not there: the audit row has its result.
-	describeErr := err
+	return s.past(ctx, gameID, patchID, err)
+}
+
+// past returns a patch that is not the game's latest, or that Temporal does not
+// tell of, for the reason describeErr: another patch of the game came after it,
+// Temporal has forgotten it, or Temporal is not there. The audit row has its
+// result.
+func (s *Starter) past(ctx context.Context, gameID, patchID string, describeErr error) (patch.View, error) {
 	result, err := s.remembered(ctx, patch.Handle{PatchID: patchID})
 	switch {
 	case err == nil:
@@ -86,10 +91,7 @@ const queryPatience = 2 * time.Second
 func (s *Starter) state(ctx context.Context, run described) patch.State {
 	state := patch.State{
 		PatchID: run.handle.PatchID, GameID: run.handle.GameID,
-		To: patch.Image{Version: run.version},
-	}
-	if run.outcome == workflows.OutcomeNeedsOperator {
-		state.Phase = patch.PhaseNeedsOperator
+		Phase: run.phase(), To: patch.Image{Version: run.version},
 	}
 	queryCtx, cancel := context.WithTimeout(ctx, queryPatience)
 	defer cancel()

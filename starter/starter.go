@@ -70,11 +70,20 @@ const startTries = 5
 
 // Start starts the patch, or joins the game's open one when that is on its way
 // to the same version. A request with force joins only a run with force,
-// because the other one may find nothing to do.
+// because the other one may find nothing to do; a request with an expected
+// version joins only a run that expects the same.
+//
+// Starting the same patch id again returns its run, open or closed, and starts
+// none, for as long as no other patch of the game came after it: Temporal keeps
+// the request ids of a game's latest run, and the patch id is one. That takes a
+// client that was made with [DialOptions]. With any other the SDK makes up a
+// request id for each call: the open run is still joined, but a patch id whose
+// run has closed is carried out a second time.
 //
 // It returns a [*patch.Refusal] with patch_in_progress when the game's open
 // patch is another one, and with service_unavailable when Temporal cannot say.
 func (s *Starter) Start(ctx context.Context, request patch.Request) (patch.Handle, error) {
+	ctx = withRequestID(ctx, request.PatchID)
 	for range startTries {
 		run, err := s.client.ExecuteWorkflow(ctx, s.startOptions(request), workflows.PatchRuntimeType,
 			workflows.Input{Request: request, Budgets: s.budgets})
@@ -107,14 +116,25 @@ func (s *Starter) startOptions(request patch.Request) client.StartWorkflowOption
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		Memo: map[string]any{
-			workflows.MemoPatchID: request.PatchID,
-			workflows.MemoVersion: request.Version,
-			workflows.MemoForce:   request.Force,
-		},
-		TypedSearchAttributes: workflows.Attributes(request),
-		StaticSummary:         summary(request),
+		Memo:                                     memo(request),
+		TypedSearchAttributes:                    workflows.Attributes(request),
+		StaticSummary:                            summary(request),
 	}
+}
+
+func memo(request patch.Request) map[string]any {
+	fields := map[string]any{
+		workflows.MemoPatchID: request.PatchID,
+		workflows.MemoVersion: request.Version,
+		workflows.MemoForce:   request.Force,
+	}
+	if request.ExpectedVersion != "" {
+		fields[workflows.MemoExpectedVersion] = request.ExpectedVersion
+	}
+	if request.Actor != "" {
+		fields[workflows.MemoActor] = request.Actor
+	}
+	return fields
 }
 
 // maxSummary is Temporal's bound on a static summary, in bytes.
@@ -148,8 +168,8 @@ func (s *Starter) join(ctx context.Context, request patch.Request, runID string)
 	}
 	return patch.Handle{}, &patch.Refusal{
 		Code: patch.CodePatchInProgress,
-		Message: fmt.Sprintf("patch %s of this game to version %q %s force is open, wait for its end",
-			open.handle.PatchID, open.version, withOrWithout(open.force)),
+		Message: fmt.Sprintf("patch %s of this game to version %q %s force%s is open, wait for its end",
+			open.handle.PatchID, open.version, withOrWithout(open.force), expecting(open.expected)),
 		PatchID: open.handle.PatchID,
 	}
 }
@@ -159,6 +179,13 @@ func withOrWithout(force bool) string {
 		return "with"
 	}
 	return "without"
+}
+
+func expecting(version string) string {
+	if version == "" {
+		return ""
+	}
+	return fmt.Sprintf(", from %q", version)
 }
 
 // maybeStarted names the request's own patch in a refusal: a start without an

@@ -54,10 +54,15 @@ func request(version string, force bool) patch.Request {
 // described is the game's run as Temporal describes it.
 func described(t *testing.T, version string, force bool, status enumspb.WorkflowExecutionStatus) *workflowservice.DescribeWorkflowExecutionResponse {
 	t.Helper()
-	fields := map[string]*commonpb.Payload{}
-	for name, value := range map[string]any{
+	return describedWith(t, status, map[string]any{
 		workflows.MemoPatchID: openID, workflows.MemoVersion: version, workflows.MemoForce: force,
-	} {
+	})
+}
+
+func describedWith(t *testing.T, status enumspb.WorkflowExecutionStatus, memo map[string]any) *workflowservice.DescribeWorkflowExecutionResponse {
+	t.Helper()
+	fields := map[string]*commonpb.Payload{}
+	for name, value := range memo {
 		payload, err := converter.GetDefaultDataConverter().ToPayload(value)
 		require.NoError(t, err)
 		fields[name] = payload
@@ -95,8 +100,14 @@ func TestStartOptions(t *testing.T) {
 			options = args.Get(1).(client.StartWorkflowOptions)
 			input = args.Get(3).(workflows.Input)
 		}).Return(run, nil)
-	handle, err := s.Start(t.Context(), request("1.4.3", false))
+	asked := request("1.4.3", false)
+	asked.Actor, asked.ExpectedVersion = "ann", "1.4.2"
+	handle, err := s.Start(t.Context(), asked)
 	require.NoError(t, err)
+	require.Equal(t, asked, input.Request)
+	require.Equal(t, map[string]any{
+		"patch_id": newID, "version": "1.4.3", "force": false, "expected_version": "1.4.2", "actor": "ann",
+	}, options.Memo)
 	require.Equal(t, patch.Handle{PatchID: newID, GameID: gameID, WorkflowID: "patch-runtime/demo-1", RunID: "run-1"}, handle)
 	require.Equal(t, "patch-runtime/demo-1", options.ID)
 	require.True(t, options.WorkflowExecutionErrorWhenAlreadyStarted)
@@ -150,6 +161,47 @@ func TestJoinRules(t *testing.T) {
 	}
 }
 
+// TestJoinRulesOfAnExpectedVersion proves that a request which expects a version
+// shares only a run that expects the same, and that the refusal tells what the
+// open one expects.
+func TestJoinRulesOfAnExpectedVersion(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		open, asked string
+		patchID     string
+		refused     bool
+		tells       string
+	}{
+		{name: "the same", open: "1.4.2", asked: "1.4.2"},
+		{name: "the open one alone", open: "1.4.2"},
+		{name: "the asked one alone", asked: "1.4.2", refused: true, tells: "without force is open"},
+		{name: "another", open: "1.4.1", asked: "1.4.2", refused: true, tells: `without force, from "1.4.1" is open`},
+		{name: "the very same request", asked: "1.4.2", patchID: openID},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s, temporal := newStarter(t)
+			memo := map[string]any{workflows.MemoPatchID: openID, workflows.MemoVersion: "1.4.3", workflows.MemoForce: false}
+			if row.open != "" {
+				memo[workflows.MemoExpectedVersion] = row.open
+			}
+			temporal.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil, errAlready).Once()
+			temporal.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "run-1").Return(describedWith(t, running, memo), nil)
+			asked := request("1.4.3", false)
+			asked.ExpectedVersion = row.asked
+			if row.patchID != "" {
+				asked.PatchID = row.patchID
+			}
+			handle, err := s.Start(t.Context(), asked)
+			if row.refused {
+				require.Contains(t, requireRefusal(t, err, patch.CodePatchInProgress).Message, row.tells)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, openID, handle.PatchID)
+		})
+	}
+}
+
 // TestStartAgainAfterTheOpenRunClosed proves that a start which lost to a run
 // that is closed by the time it is looked at is tried again, not joined.
 func TestStartAgainAfterTheOpenRunClosed(t *testing.T) {
@@ -193,6 +245,13 @@ func TestTemporalAway(t *testing.T) {
 	_, err := s.Start(t.Context(), request("1.4.3", false))
 	requireRefusal(t, err, patch.CodeServiceUnavailable)
 	_, err = s.Look(t.Context(), newID)
+	requireRefusal(t, err, patch.CodeServiceUnavailable)
+	_, err = s.Cancel(t.Context(), newID, patch.Command{Actor: "ann"})
+	requireRefusal(t, err, patch.CodeServiceUnavailable)
+	_, err = s.ListOpen(t.Context(), patch.OpenQuery{GameID: gameID, Limit: 1})
+	requireRefusal(t, err, patch.CodeServiceUnavailable)
+	temporal.On("ListWorkflow", mock.Anything, mock.Anything).Return(nil, away)
+	_, err = s.ListOpen(t.Context(), patch.OpenQuery{Limit: 1})
 	requireRefusal(t, err, patch.CodeServiceUnavailable)
 
 	ctx, cancel := context.WithCancel(t.Context())

@@ -21,11 +21,15 @@ const (
 	AbandonUpdate = "abandon"
 )
 
-// Memo fields, by which a request finds out whether it may join an open run.
+// Memo fields, by which a request finds out whether it may join an open run, and
+// a list tells what each run is. The latter two are there when they are not
+// empty; runs from before they existed have neither.
 const (
-	MemoPatchID = "patch_id"
-	MemoVersion = "version"
-	MemoForce   = "force"
+	MemoPatchID         = "patch_id"
+	MemoVersion         = "version"
+	MemoForce           = "force"
+	MemoExpectedVersion = "expected_version"
+	MemoActor           = "actor"
 )
 
 // Search attributes of a patch, all of type Keyword.

@@ -29,7 +29,7 @@ var (
 func input() workflows.Input {
 	return workflows.Input{Request: patch.Request{
 		PatchID: patchID, GameID: gameID, Version: "1.4.3",
-		OpSource: operation.OpSourceAdminRest, SourceRef: "ticket-7", Reason: "security fix",
+		OpSource: operation.OpSourceAdminRest, SourceRef: "ticket-7", Reason: "security fix", Actor: "ann",
 	}}
 }
 
@@ -124,6 +124,15 @@ func matrix() []matrixRow {
 			code: patch.CodeRuntimeNotFound, steps: "LoadRecord AppendOperationLog", apart: true},
 		{name: "load: stopped", arrange: setStatus(runtime.StatusStopped),
 			code: patch.CodeRuntimeNotRunning, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+		{name: "load: not on the expected version", input: func(i *workflows.Input) { i.Request.ExpectedVersion = "1.4.1" },
+			code: patch.CodePreconditionFailed, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+		{name: "load: stopped, and not on the expected version", arrange: setStatus(runtime.StatusStopped),
+			input: func(i *workflows.Input) { i.Request.ExpectedVersion = "1.4.1" },
+			code:  patch.CodeRuntimeNotRunning, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+		{name: "load: expected version is not a semver", input: func(i *workflows.Input) { i.Request.ExpectedVersion = "v1" },
+			code: patch.CodeInvalidRequest, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+		{name: "load: on the expected version", input: func(i *workflows.Input) { i.Request.ExpectedVersion = "1.4.2" },
+			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 		{name: "load: transient, then fine", arrange: func(w *world) { w.on("Get", act{err: errStoreDown}, act{err: errStoreDown}) },
 			steps:     "LoadRecord×3 ValidateVersion PatchContainer UpdateImage AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.3", atMost: 5 * time.Second},
@@ -380,6 +389,7 @@ func checkAudit(t *testing.T, w *world, result patch.Result) {
 	require.Equal(t, result.RunID, entry.RunID)
 	require.Equal(t, operation.OpSourceAdminRest, entry.OpSource)
 	require.Equal(t, "ticket-7", entry.SourceRef)
+	require.Equal(t, "ann", entry.Actor)
 	require.Equal(t, "security fix", entry.Reason)
 	require.Equal(t, result.From.Version, entry.FromVersion)
 	require.Equal(t, result.To.Version, entry.ToVersion)

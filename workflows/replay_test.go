@@ -50,6 +50,7 @@ func manifest() map[string]recorded {
 		"engine_version_deprecated":   {patch.CodeEngineVersionNotFound, 24, completed},
 		"runtime_not_running":         {patch.CodeRuntimeNotRunning, 18, completed},
 		"semver_patch_only":           {patch.CodeSemverPatchOnly, 24, completed},
+		"precondition_failed":         {patch.CodePreconditionFailed, 18, completed},
 		"conflict":                    {patch.CodeConflict, 42, completed},
 		"conflict_after_turn":         {patch.CodeConflict, 42, completed},
 		"cancelled":                   {patch.CodeCancelled, 52, canceled},

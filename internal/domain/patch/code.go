@@ -14,6 +14,7 @@ const (
 	CodeEngineVersionNotFound Code = "engine_version_not_found"
 	CodeRuntimeNotRunning     Code = "runtime_not_running"
 	CodeSemverPatchOnly       Code = "semver_patch_only"
+	CodePreconditionFailed    Code = "precondition_failed"
 	CodeConflict              Code = "conflict"
 	CodePatchInProgress       Code = "patch_in_progress"
 	CodeCancelled             Code = "cancelled"
@@ -38,7 +39,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		CodeInvalidRequest, CodeRuntimeNotFound, CodeEngineVersionNotFound, CodeRuntimeNotRunning,
-		CodeSemverPatchOnly, CodeConflict, CodePatchInProgress, CodeCancelled,
+		CodeSemverPatchOnly, CodePreconditionFailed, CodeConflict, CodePatchInProgress, CodeCancelled,
 		CodeServiceUnavailable, CodeInternalError,
 	}
 }

@@ -4,12 +4,15 @@ import (
 	"errors"
 )
 
-// Errors of looking at a patch from outside.
+// Errors of looking at a patch, and of steering it, from outside.
 var (
 	// ErrNotFound says that no patch has that id.
 	ErrNotFound = errors.New("patch not found")
 	// ErrStillOpen says that the patch did not end while the caller waited.
 	ErrStillOpen = errors.New("patch is still open")
+	// ErrClosed says that the patch has ended, so that nothing can be asked of it
+	// any more.
+	ErrClosed = errors.New("patch has ended")
 )
 
 // Handle names the run that carries out a request.

@@ -3,12 +3,13 @@ package patch
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base32"
 	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"galaxy/gamemaster/internal/domain/runtime"
 )
 
 // A patch id carries its game's id before the dot, so that the one workflow
@@ -16,20 +17,9 @@ import (
 // opaque. The part behind the dot has 130 bits.
 var idRegexp = regexp.MustCompile(`^([a-z0-9][a-z0-9_-]{0,63})\.[a-z2-7]{26}$`)
 
-const idSuffixLength = 26
-
 // NewID makes the id of a new patch of gameID.
 func NewID(gameID string) string {
 	return gameID + "." + strings.ToLower(rand.Text())
-}
-
-// DeriveID makes the id of the patch of gameID that caller asked for under
-// idempotencyKey: the same three give the same id, for ever.
-func DeriveID(gameID, caller, idempotencyKey string) string {
-	// NUL can be in none of the three, so no two triples share a digest.
-	sum := sha256.Sum256([]byte(gameID + "\x00" + caller + "\x00" + idempotencyKey))
-	text := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
-	return gameID + "." + strings.ToLower(text[:idSuffixLength])
 }
 
 // GameOf returns the game id inside a patch id; ok is false when patchID does
@@ -45,6 +35,13 @@ func GameOf(patchID string) (gameID string, ok bool) {
 // WorkflowID returns the workflow ID of a game's patches. Temporal keeps at
 // most one open run of an ID, so a game has at most one open patch.
 func WorkflowID(gameID string) string { return "patch-runtime/" + gameID }
+
+// GameOfWorkflow returns the game id inside a workflow ID; ok is false when
+// workflowID is not that of a game's patches.
+func GameOfWorkflow(workflowID string) (gameID string, ok bool) {
+	gameID, ok = strings.CutPrefix(workflowID, WorkflowID(""))
+	return gameID, ok && runtime.ValidGameID(gameID)
+}
 
 // CheckWorkflowID refuses a run under another ID than its game's: it could race
 // with the game's own patches. The starter never makes one, a person can.

@@ -88,17 +88,23 @@ func TestNoopTellsWhatRuns(t *testing.T) {
 	require.False(t, plan.SameImage())
 }
 
-// TestAdmit proves that only a running game is patched.
+// TestAdmit proves that only a running game is patched, that it has to be on the
+// expected version to the letter, and which of the two is told first.
 func TestAdmit(t *testing.T) {
 	for _, status := range runtime.Statuses() {
-		r := record("1.4.2")
-		r.Status = status
-		want := patch.CodeRuntimeNotRunning
-		if status == runtime.StatusRunning {
-			want = ""
+		for expected, mismatch := range map[string]patch.Code{
+			"": "", "1.4.2": "", "1.4.1": patch.CodePreconditionFailed, "1.4.2+b1": patch.CodePreconditionFailed,
+		} {
+			r := record("1.4.2")
+			r.Status = status
+			want := patch.CodeRuntimeNotRunning
+			if status == runtime.StatusRunning {
+				want = mismatch
+			}
+			require.Equal(t, want, codeOf(patch.Admit(r, expected)), "%s, %q expected", status, expected)
 		}
-		require.Equal(t, want, codeOf(patch.Admit(r)), status)
 	}
+	require.ErrorContains(t, patch.Admit(record("1.4.2"), "1.4.1"), "the runtime is not on expected_version")
 }
 
 // TestDecided proves every line of the undo table.
@@ -161,6 +167,9 @@ func TestStillHolds(t *testing.T) {
 func TestRequestValidate(t *testing.T) {
 	good := patch.Request{PatchID: patch.NewID("g"), GameID: "g", Version: "1.4.3"}
 	require.NoError(t, good.Validate())
+	full := good
+	full.Actor, full.ExpectedVersion = strings.Repeat("x", patch.MaxActor), "1.4.2-rc.1+b2"
+	require.NoError(t, full.Validate())
 	for _, row := range []struct {
 		field string
 		spoil func(*patch.Request)
@@ -171,6 +180,10 @@ func TestRequestValidate(t *testing.T) {
 		{"patch_id", func(r *patch.Request) { r.PatchID = patch.NewID("other") }},
 		{"version", func(r *patch.Request) { r.Version = "v1" }},
 		{"version", func(r *patch.Request) { r.Version = "" }},
+		{"expected_version", func(r *patch.Request) { r.ExpectedVersion = "1.4" }},
+		{"expected_version", func(r *patch.Request) { r.ExpectedVersion = " " }},
+		{"actor", func(r *patch.Request) { r.Actor = strings.Repeat("x", patch.MaxActor+1) }},
+		{"actor", func(r *patch.Request) { r.Actor = "a\x00b" }},
 		{"source_ref", func(r *patch.Request) { r.SourceRef = strings.Repeat("x", patch.MaxSourceRef+1) }},
 		{"source_ref", func(r *patch.Request) { r.SourceRef = "a\x00b" }},
 		{"reason", func(r *patch.Request) { r.Reason = "\xff" }},
@@ -185,25 +198,24 @@ func TestRequestValidate(t *testing.T) {
 	}
 }
 
-// TestIDs proves that ids carry their game, differ, and are derived from all of
-// game, caller and key.
+// TestIDs proves that ids carry their game and differ, and what is none.
 func TestIDs(t *testing.T) {
 	first, second := patch.NewID("g-1"), patch.NewID("g-1")
 	require.NotEqual(t, first, second)
-	derived := patch.DeriveID("g-1", "ann", "k")
-	require.Equal(t, derived, patch.DeriveID("g-1", "ann", "k"))
-	for _, other := range []string{
-		patch.DeriveID("g-2", "ann", "k"), patch.DeriveID("g-1", "bob", "k"), patch.DeriveID("g-1", "ann", "k2"),
-	} {
-		require.NotEqual(t, derived, other)
-	}
-	for _, id := range []string{first, derived} {
+	for _, id := range []string{first, second} {
 		game, ok := patch.GameOf(id)
 		require.True(t, ok, id)
 		require.Equal(t, "g-1", game)
 	}
 	for _, id := range []string{"", "g-1", "g-1.", "G.abcdefghijklmnopqrstuvwxyz", first + "x", "g." + strings.Repeat("1", 26)} {
 		_, ok := patch.GameOf(id)
+		require.False(t, ok, id)
+	}
+	game, ok := patch.GameOfWorkflow(patch.WorkflowID("g-1"))
+	require.True(t, ok)
+	require.Equal(t, "g-1", game)
+	for _, id := range []string{"", "g-1", "patch-runtime/", "patch-runtime/No Such", "other/g-1"} {
+		_, ok := patch.GameOfWorkflow(id)
 		require.False(t, ok, id)
 	}
 	require.Equal(t, "p/r/restore", patch.IdempotencyKey("p", "r", patch.DirectionRestore, 1))
@@ -235,13 +247,15 @@ func TestCodes(t *testing.T) {
 func TestEntryIsAlwaysStorable(t *testing.T) {
 	now := time.Now()
 	entry := patch.Entry(
-		patch.Request{SourceRef: "a\x00\xffb", Reason: strings.Repeat("ä", 4000)},
+		patch.Request{SourceRef: "a\x00\xffb", Reason: strings.Repeat("ä", 4000), Actor: strings.Repeat("ö", 200) + "\x00\xff"},
 		patch.Result{
 			GameID: strings.Repeat("é", 400), Outcome: operation.OutcomeFailure, Code: patch.CodeInvalidRequest,
 			Message: "m", StartedAt: now, FinishedAt: now, Undo: &patch.Undo{Line: patch.LineLeftAlone},
 		})
 	require.NoError(t, entry.Validate())
-	for _, text := range []string{entry.GameID, entry.SourceRef, entry.Reason} {
+	require.LessOrEqual(t, len(entry.Actor), patch.MaxActor)
+	require.Equal(t, "ann", patch.Entry(patch.Request{Actor: "ann"}, patch.Result{}).Actor)
+	for _, text := range []string{entry.GameID, entry.SourceRef, entry.Reason, entry.Actor} {
 		require.True(t, utf8.ValidString(text))
 		require.NotContains(t, text, "\x00")
 		require.LessOrEqual(t, len(text), 2048)
@@ -301,10 +315,16 @@ func TestBudgets(t *testing.T) {
 	require.Error(t, json.Unmarshal([]byte(`{"store":"soon"}`), &back))
 }
 
-// TestCommandValidate proves that an operator has to give a reason.
+// TestCommandValidate proves that an operator has to give a name, and a reason
+// except to cancel.
 func TestCommandValidate(t *testing.T) {
 	require.NoError(t, patch.Command{Actor: "a", Reason: "r"}.Validate())
 	require.ErrorContains(t, patch.Command{Actor: "a"}.Validate(), "reason")
 	require.ErrorContains(t, patch.Command{Reason: "r"}.Validate(), "actor")
 	require.ErrorContains(t, patch.Command{Reason: "r", Actor: strings.Repeat("x", 300)}.Validate(), "actor")
+
+	require.NoError(t, patch.Command{Actor: "a"}.ValidateCancel())
+	require.ErrorContains(t, patch.Command{Reason: "r"}.ValidateCancel(), "actor")
+	require.ErrorContains(t, patch.Command{Actor: "a", Reason: "\xff"}.ValidateCancel(), "reason")
+	require.ErrorContains(t, patch.Command{Actor: "a\x00"}.ValidateCancel(), "actor")
 }

@@ -39,8 +39,16 @@ type Plan struct {
 	To   Image `json:"to"`
 }
 
-// Admit refuses a game that cannot be patched now.
-func Admit(record runtime.RuntimeRecord) error {
+// Admit refuses a game that cannot be patched now, and after that one that is
+// not on expectedVersion; an empty expectedVersion expects nothing.
+func Admit(record runtime.RuntimeRecord, expectedVersion string) error {
+	if err := checkRunning(record); err != nil {
+		return err
+	}
+	return checkExpected(record, expectedVersion)
+}
+
+func checkRunning(record runtime.RuntimeRecord) error {
 	if record.Status == runtime.StatusRunning {
 		return nil
 	}
@@ -48,23 +56,52 @@ func Admit(record runtime.RuntimeRecord) error {
 		fmt.Sprintf("runtime status is %q, want %q", record.Status, runtime.StatusRunning))
 }
 
+// checkExpected compares letter by letter, as kindOf does: two builds of one
+// version are not the same version.
+func checkExpected(record runtime.RuntimeRecord, expectedVersion string) error {
+	if expectedVersion == "" || record.CurrentEngineVersion == expectedVersion {
+		return nil
+	}
+	return refuse(CodePreconditionFailed, fmt.Sprintf("the runtime is not on expected_version: it is on %q, want %q",
+		record.CurrentEngineVersion, expectedVersion))
+}
+
 // Decide plans the move of record to target, or refuses it with a [*Refusal].
 // Only the major and minor numbers have to agree: a higher patch number is an
 // upgrade, a lower one a rollback. The version that runs already is a no-op
 // unless force is set.
 func Decide(record runtime.RuntimeRecord, target engineversion.EngineVersion, force bool) (Plan, error) {
-	if target.Status != engineversion.StatusActive {
-		return Plan{}, refuse(CodeEngineVersionNotFound, fmt.Sprintf("engine version %q is %q, want %q",
-			target.Version, target.Status, engineversion.StatusActive))
+	if err := checkActive(target); err != nil {
+		return Plan{}, err
 	}
+	if err := checkMajorMinor(record, target); err != nil {
+		return Plan{}, err
+	}
+	return planOf(record, target, force), nil
+}
+
+func checkActive(target engineversion.EngineVersion) error {
+	if target.Status == engineversion.StatusActive {
+		return nil
+	}
+	return refuse(CodeEngineVersionNotFound, fmt.Sprintf("engine version %q is %q, want %q",
+		target.Version, target.Status, engineversion.StatusActive))
+}
+
+func checkMajorMinor(record runtime.RuntimeRecord, target engineversion.EngineVersion) error {
 	allowed, err := engineversion.IsPatchUpgrade(record.CurrentEngineVersion, target.Version)
 	if err != nil {
-		return Plan{}, refuse(CodeInvalidRequest, err.Error())
+		return refuse(CodeInvalidRequest, err.Error())
 	}
 	if !allowed {
-		return Plan{}, refuse(CodeSemverPatchOnly, fmt.Sprintf("%q is not a patch of %q: major and minor must be the same",
+		return refuse(CodeSemverPatchOnly, fmt.Sprintf("%q is not a patch of %q: major and minor must be the same",
 			target.Version, record.CurrentEngineVersion))
 	}
+	return nil
+}
+
+// planOf plans a move that is allowed.
+func planOf(record runtime.RuntimeRecord, target engineversion.EngineVersion, force bool) Plan {
 	plan := Plan{
 		Kind: kindOf(record.CurrentEngineVersion, target.Version),
 		From: ImageOf(record),
@@ -78,7 +115,7 @@ func Decide(record runtime.RuntimeRecord, target engineversion.EngineVersion, fo
 		// has under that version by now.
 		plan.To = plan.From
 	}
-	return plan, nil
+	return plan
 }
 
 // kindOf compares two versions that IsPatchUpgrade could read.

@@ -105,6 +105,7 @@ func Entry(request Request, result Result) operation.OperationEntry {
 		OpKind:       operation.OpKindPatch,
 		OpSource:     request.OpSource.OrDefault(),
 		SourceRef:    storable(request.SourceRef, maxAuditText),
+		Actor:        storable(request.Actor, MaxActor),
 		Outcome:      result.Outcome,
 		ErrorCode:    string(result.Code),
 		ErrorMessage: storable(result.Message, maxAuditText),

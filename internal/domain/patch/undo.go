@@ -124,24 +124,40 @@ func Settled(first, second Undo) Undo {
 	return second
 }
 
-// Command is what an operator tells a run that waits in [PhaseNeedsOperator].
+// Command is what an operator tells a run that waits in [PhaseNeedsOperator], or
+// that is to be cancelled.
 type Command struct {
-	// Actor is who commands it; required, because it goes into the audit row.
+	// Actor is who commands it; required, because it goes into the audit row, or
+	// into the run's history when it is cancelled.
 	Actor string `json:"actor"`
-	// Reason is why; required for the same reason.
+	// Reason is why; required for the same reason, except to cancel: a cancelled
+	// patch is put back by itself.
 	Reason string `json:"reason"`
 }
 
 // Validate returns a [*Refusal] that names the field when the command cannot be
 // recorded.
 func (command Command) Validate() error {
-	for _, text := range []struct{ field, value string }{{"actor", command.Actor}, {"reason", command.Reason}} {
-		if strings.TrimSpace(text.value) == "" {
-			return invalid(text.field, "must not be empty: it goes into the audit log")
-		}
+	if strings.TrimSpace(command.Actor) == "" {
+		return invalid("actor", "must not be empty: it goes into the audit log")
 	}
+	if strings.TrimSpace(command.Reason) == "" {
+		return invalid("reason", "must not be empty: it goes into the audit log")
+	}
+	return command.checkTexts()
+}
+
+// ValidateCancel is Validate for a cancellation, whose reason may be empty.
+func (command Command) ValidateCancel() error {
+	if strings.TrimSpace(command.Actor) == "" {
+		return invalid("actor", "must not be empty: it goes into the run's history")
+	}
+	return command.checkTexts()
+}
+
+func (command Command) checkTexts() error {
 	if err := checkText("reason", command.Reason, MaxReason); err != nil {
 		return err
 	}
-	return checkText("actor", command.Actor, MaxSourceRef)
+	return checkText("actor", command.Actor, MaxActor)
 }
