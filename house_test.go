@@ -30,6 +30,7 @@ const (
 	domain  = "internal/domain/..."
 	pgx     = "github.com/jackc/pgx/v5/..."
 	gin     = "github.com/gin-gonic/gin"
+	codegen = "github.com/oapi-codegen/runtime"
 	testify = "github.com/stretchr/testify/require"
 )
 
@@ -38,7 +39,10 @@ const (
 func rooms() []room {
 	return []room{
 		{path: "", inside: []string{"internal/cli"}},
-		{path: "internal/domain/engineversion", inside: []string{domain}, outside: []string{"github.com/Masterminds/semver/v3"}, stdNever: noIO},
+		{
+			path: "internal/domain/engineversion", inside: []string{domain},
+			outside: []string{"github.com/Masterminds/semver/v3", "github.com/distribution/reference"}, stdNever: noIO,
+		},
 		{path: domain, inside: []string{domain}, stdNever: noIO},
 		{path: "internal/ports", inside: []string{domain}, stdNever: noIO},
 		{path: "internal/adapters/mocks", inside: []string{"internal/ports", domain}, outside: []string{"go.uber.org/mock/gomock"}},
@@ -55,13 +59,28 @@ func rooms() []room {
 		},
 		{
 			path: "starter", inside: []string{"workflows", domain},
-			outside: []string{sdk + "client", sdk + "converter", sdk + "temporal", "go.temporal.io/api/..."},
+			outside: []string{sdk + "client", sdk + "converter", sdk + "temporal", "go.temporal.io/api/...", "google.golang.org/grpc"},
 		},
-		{path: "api", inside: []string{"internal/ports", domain}, outside: []string{gin, gin + "/...", "github.com/google/uuid"}},
+		{path: "api/contract", outside: []string{gin, gin + "/...", codegen}},
+		{
+			path: "api", inside: []string{"api/contract", "internal/auth", "internal/ports", domain},
+			outside: []string{
+				gin, gin + "/...", "github.com/google/uuid", "golang.org/x/time/rate",
+				"github.com/getkin/kin-openapi/...", "github.com/swaggest/swgui", "github.com/swaggest/swgui/...",
+			},
+		},
+		{path: "client"},
+		{
+			path: "internal/auth",
+			outside: []string{
+				"github.com/coreos/go-oidc/v3/oidc", "github.com/go-jose/go-jose/v4/...", "github.com/go-jose/go-jose/v4",
+				"github.com/goccy/go-yaml/...", "github.com/goccy/go-yaml", "golang.org/x/time/rate",
+			},
+		},
 		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow"}},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
-		{path: "internal/telemetry", outside: []string{sdk + "log"}},
+		{path: "internal/telemetry", outside: []string{sdk + "log", "github.com/prometheus/client_golang/..."}},
 		{path: "internal/devstack/rtmsim"},
 		{
 			path: "internal/devstack", inside: []string{"internal/devstack/rtmsim"},
@@ -172,6 +191,11 @@ func TestHouseRulesBite(t *testing.T) {
 		{"api", sdk + "client"},
 		{"api", module + "/starter"},
 		{"api", "github.com/jackc/pgx/v5"},
+		{"api", module + "/client"},
+		{"api/contract", module + "/internal/domain/patch"},
+		{"client", module + "/internal/domain/patch"},
+		{"client", gin},
+		{"internal/auth", gin},
 		{"internal/domain/patch", sdk + "temporal"},
 		{"internal/ports", module + "/internal/adapters/rtm"},
 		{"internal/adapters/rtm", module + "/internal/adapters/postgres"},

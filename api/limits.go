@@ -24,11 +24,6 @@ const (
 	// patches take a few seconds, most HTTP clients give up after 30.
 	DefaultWait = 10 * time.Second
 
-	// MaxOperations and defaultOperations bound one answer of the audit log:
-	// a thousand rows are about 1 MB.
-	MaxOperations     = 1000
-	defaultOperations = 100
-
 	// maxFieldErrors bounds the errors of one problem: nobody mends more at a
 	// time, and a 4 KiB body can hold hundreds.
 	maxFieldErrors = 10
@@ -43,6 +38,10 @@ const (
 	// caller has given up.
 	readTimeout = 5 * time.Second
 
+	// storeTimeout is for one change of a store: longer than the wait for a
+	// locked row, which the database ends after three seconds.
+	storeTimeout = 5 * time.Second
+
 	// checkTimeout is for one readiness check: probes usually give up after
 	// one to three seconds.
 	checkTimeout = 2 * time.Second
@@ -53,6 +52,36 @@ const (
 )
 
 const (
+	// claimLease keeps others from starting the patch of an Idempotency-Key
+	// while one request does: as long as that may take, and a little more for
+	// the clock.
+	claimLease = startTimeout + 2*time.Second
+
+	// keyTimeout is for a request with a key: it may have to wait for the lease
+	// of one whose process died, and then starts the patch itself.
+	keyTimeout = claimLease + startTimeout
+
+	// firstPoll and lastPoll are how often the outcome of another request's
+	// claim is looked for: a start takes some ten milliseconds, and only one
+	// that hangs is waited for longer.
+	firstPoll = 20 * time.Millisecond
+	lastPoll  = 500 * time.Millisecond
+)
+
+// Defaults of what a deployment may set.
+const (
+	// DefaultRate and DefaultBurst are for one caller: an admin service patches
+	// some games a second, a script lists some pages a second; far more is a
+	// loop that has gone wrong.
+	DefaultRate  = 100
+	DefaultBurst = 200
+
+	// DefaultMaxWaiting bounds the callers that wait for a patch at once: each
+	// holds a connection, a goroutine and a poll at Temporal.
+	DefaultMaxWaiting = 1000
+)
+
+const (
 	// headerTimeout starves clients that send their headers drop by drop.
 	headerTimeout = 5 * time.Second
 
@@ -60,9 +89,9 @@ const (
 	// seconds on the worst link that still works.
 	requestTimeout = 10 * time.Second
 
-	// writeTimeout runs from the end of the headers: body, start, the longest
-	// wait, and as much again for the answer as the body had.
-	writeTimeout = requestTimeout + startTimeout + MaxWait + requestTimeout
+	// writeTimeout runs from the end of the headers: body, start with a key, the
+	// longest wait, and as much again for the answer as the body had.
+	writeTimeout = requestTimeout + keyTimeout + MaxWait + requestTimeout
 
 	// idleTimeout is above the 60 s that load balancers keep an idle
 	// connection, so that they close first and no request meets a closed one.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"runtime/debug"
 	"strings"
@@ -24,6 +25,16 @@ const (
 	keyRequestID = "request_id"
 	keyCaller    = "caller"
 )
+
+// unescape reads the path's parameters as paths are written: gin would read them
+// as a query, where a plus sign, which versions may have, is a space.
+func unescape(c *gin.Context) {
+	for i, parameter := range c.Params {
+		if plain, err := url.PathUnescape(parameter.Value); err == nil {
+			c.Params[i].Value = plain
+		}
+	}
+}
 
 // requestIDRegexp is what is taken over from a client as a request id: enough
 // for UUIDs and trace ids, nothing that a log or a header could trip over.
@@ -60,6 +71,7 @@ func (server *Server) record(c *gin.Context) {
 			slog.Duration("duration", time.Since(began)),
 			slog.String("request_id", requestID(c)),
 		}
+		server.metrics.Request(methodName(c.Request.Method), c.FullPath(), c.Writer.Status(), time.Since(began))
 		if caller := c.GetString(keyCaller); caller != "" {
 			attrs = append(attrs, slog.String("caller", caller))
 		}
@@ -75,7 +87,12 @@ func (server *Server) record(c *gin.Context) {
 // the connection.
 func gone(c *gin.Context) bool { return c.Request.Context().Err() != nil }
 
-func probes(route string) bool { return route == "/healthz" || route == "/readyz" }
+const (
+	healthPath = "/healthz"
+	readyPath  = "/readyz"
+)
+
+func probes(route string) bool { return route == healthPath || route == readyPath }
 
 // methodName keeps made-up methods out of the log.
 func methodName(method string) string {
@@ -109,22 +126,22 @@ func (server *Server) rescue(c *gin.Context) {
 		}
 		detail := fmt.Sprintf("panic: %v\n%s", cause, debug.Stack())
 		if c.Writer.Written() {
-			server.blame(c, refusal(patch.CodeInternalError, detail))
+			server.blame(c, *refusal(patch.CodeInternalError, detail))
 			panic(http.ErrAbortHandler)
 		}
-		server.refuse(c, refusal(patch.CodeInternalError, detail))
+		server.refuse(c, *refusal(patch.CodeInternalError, detail))
 	}()
 	c.Next()
 }
 
-// guardHost refuses, when there are no tokens to stand in the way, requests
-// that name another host than this machine: a web page that had its own name
-// resolve to loopback (DNS rebinding) sends that name. Pages of other origins
-// are kept out by the content type, which no browser sends unasked.
+// guardHost refuses, on a server for this machine only, requests that name
+// another host: a web page that had its own name resolve to loopback (DNS
+// rebinding) sends that name, and the token of a development server is no
+// secret.
 func (server *Server) guardHost(c *gin.Context) {
-	if server.anonymous && !loopbackHost(c.Request.Host) {
-		server.refuse(c, faulty(codeMisdirected, "Host",
-			"without tokens only localhost and loopback addresses are answered"))
+	if server.loopbackOnly && !loopbackHost(c.Request.Host) {
+		server.refuse(c, *faulty(codeMisdirected, "Host",
+			"this server is for development, and answers localhost and loopback addresses only"))
 	}
 }
 

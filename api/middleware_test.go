@@ -65,8 +65,7 @@ func TestPanicBecomesAProblem(t *testing.T) {
 	h := open(t)
 	h.patcher.look = func(context.Context, string) (patch.View, error) { panic("canary") }
 	got := h.do(t, http.MethodGet, "/api/v1/internal/patches/"+somePatch, "")
-	require.Equal(t, http.StatusInternalServerError, got.status)
-	require.Equal(t, patch.CodeInternalError, got.problem(t).Code)
+	got.refused(t, http.StatusInternalServerError, "internal_error")
 	require.NotContains(t, got.body, "canary")
 	require.Contains(t, h.log.String(), "panic: canary")
 	require.Contains(t, h.log.String(), "middleware_test.go")
@@ -98,9 +97,7 @@ func TestBodyThatDoesNotArrive(t *testing.T) {
 		h := build(t)
 		request := ask(t, http.MethodPost, patchPath, goodBody)
 		request.Body = io.NopCloser(failingBody{err})
-		recorder := httptest.NewRecorder()
-		h.server.ServeHTTP(recorder, request)
-		got := reply{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+		got := h.serve(t, request)
 		require.Equal(t, status, got.status)
 		require.Equal(t, "body", got.problem(t).Errors[0].Field)
 		h.patcher.untouched(t)

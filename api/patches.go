@@ -5,210 +5,263 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 
-	"github.com/gin-gonic/gin"
-
+	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
-	"galaxy/gamemaster/internal/domain/runtime"
-)
-
-// PatchDone is the 200 of a patch that succeeded.
-type PatchDone struct {
-	PatchID    string            `json:"patch_id"`
-	WorkflowID string            `json:"workflow_id"`
-	RunID      string            `json:"run_id"`
-	Outcome    operation.Outcome `json:"outcome"`
-	// Noop says that the game was on the version already.
-	Noop bool        `json:"noop"`
-	From patch.Image `json:"from"`
-	To   patch.Image `json:"to"`
-	// Runtime is the record after the patch.
-	Runtime *runtime.RuntimeRecord `json:"runtime"`
-}
-
-// PatchAccepted is the 202 of a patch that is still open. The answer's Location
-// says where to look.
-type PatchAccepted struct {
-	PatchID    string `json:"patch_id"`
-	WorkflowID string `json:"workflow_id"`
-	RunID      string `json:"run_id"`
-	// State is "open".
-	State string `json:"state"`
-}
-
-// Values of state.
-const (
-	stateOpen   = "open"
-	stateClosed = "closed"
+	"galaxy/gamemaster/internal/ports"
 )
 
 const patchesPath = "/api/v1/internal/patches/"
 
 func patchPath(patchID string) string { return patchesPath + patchID }
 
-// patchRuntime starts or joins a patch and waits for it as long as the caller
+// PatchRuntime starts or joins a patch and waits for it as long as the caller
 // prefers: 200 when it succeeded, 202 when it is still open, otherwise the
-// problem of its code.
-func (server *Server) patchRuntime(c *gin.Context) {
-	request, problem := patchRequest(c)
+// problem of its code. A dry run answers the plan.
+func (server *Server) PatchRuntime(
+	ctx context.Context, request contract.PatchRuntimeRequestObject,
+) (contract.PatchRuntimeResponseObject, error) {
+	a, problem := askedPatch(ctx, request)
 	if problem != nil {
-		server.refuse(c, *problem)
-		return
+		return nil, problem
 	}
-	handle, err := server.start(c, request)
+	told, err := server.patch(ctx, a)
+	switch {
+	case err != nil:
+		return nil, err
+	case told.accepted != nil:
+		return contract.PatchRuntime202JSONResponse{PatchAcceptedJSONResponse: *told.accepted}, nil
+	}
+	return contract.PatchRuntime200JSONResponse{
+		Body: told.answer, Headers: contract.PatchRuntime200ResponseHeaders{PreferenceApplied: told.applied},
+	}, nil
+}
+
+// RollbackRuntime is PatchRuntime to a version that is looked up.
+func (server *Server) RollbackRuntime(
+	ctx context.Context, request contract.RollbackRuntimeRequestObject,
+) (contract.RollbackRuntimeResponseObject, error) {
+	a, problem := askedRollback(ctx, request)
+	if problem != nil {
+		return nil, problem
+	}
+	told, err := server.patch(ctx, a)
+	switch {
+	case err != nil:
+		return nil, err
+	case told.accepted != nil:
+		return contract.RollbackRuntime202JSONResponse{PatchAcceptedJSONResponse: *told.accepted}, nil
+	}
+	return contract.RollbackRuntime200JSONResponse{
+		Body: told.answer, Headers: contract.RollbackRuntime200ResponseHeaders{PreferenceApplied: told.applied},
+	}, nil
+}
+
+// patchTold is the answer to a request for a patch: one of answer and accepted.
+type patchTold struct {
+	answer   contract.PatchAnswer
+	accepted *contract.PatchAcceptedJSONResponse
+	applied  *string
+}
+
+// patch does what was asked for and waits as long as the caller prefers.
+func (server *Server) patch(ctx context.Context, a asked) (patchTold, error) {
+	if a.dryRun {
+		return server.planned(ctx, a)
+	}
+	caller := callerOf(ctx).Name
+	started, err := server.begin(ctx, a, caller)
 	if err != nil {
-		server.refuseStart(c, request, err)
-		return
+		return patchTold{}, err
 	}
-	preference := preferenceOf(c.Request.Header)
-	if preference.applied != "" {
-		c.Header("Preference-Applied", preference.applied)
+	if started.result != nil {
+		return concluded(started.handle, *started.result, nil)
 	}
-	if preference.wait == 0 {
-		server.accept(c, handle)
-		return
+	wait, applied, done := server.patience(preferenceOf(a.prefer))
+	defer done()
+	if wait == 0 {
+		return accepted(started.handle, applied), nil
 	}
-	result, err := server.await(c, handle, preference.wait)
+	result, err := server.await(ctx, started.handle, wait)
 	switch reason, refused := errors.AsType[*patch.Refusal](err); {
 	case err == nil:
-		server.conclude(c, handle, result)
+		server.keep(ctx, a, caller, result)
+		return concluded(started.handle, result, applied)
 	case refused && reason.Code != patch.CodeServiceUnavailable:
-		server.refuse(c, told(reason).of(handle))
+		return patchTold{}, told(reason).of(started.handle)
 	default:
 		// Whatever keeps us from seeing its end, the patch goes on: the
 		// truth is that it was accepted and where to look for it.
-		server.accept(c, handle)
+		return accepted(started.handle, applied), nil
 	}
 }
 
-// start starts the patch within bounded time. A patch that a repeated
-// Idempotency-Key stands for is not started again, however it ended: the games
-// may have moved on since, and the caller only wants to know.
-func (server *Server) start(c *gin.Context, request patch.Request) (patch.Handle, error) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), startTimeout)
-	defer cancel()
-	if c.GetHeader(headerIdempotencyKey) != "" {
-		view, err := server.patcher.Look(ctx, request.PatchID)
-		if err == nil && versionOf(view) != request.Version {
-			return patch.Handle{}, &patch.Refusal{
-				Code:    codeKeyReused,
-				Message: fmt.Sprintf("the key belongs to a request for version %q, take another for this one", versionOf(view)),
-				Field:   headerIdempotencyKey, PatchID: request.PatchID,
-			}
-		}
-		if !errors.Is(err, patch.ErrNotFound) {
-			return view.Handle, err
-		}
+// planned is the answer to a dry run.
+func (server *Server) planned(ctx context.Context, a asked) (patchTold, error) {
+	request, err := server.target(ctx, a)
+	if err != nil {
+		return patchTold{}, err
 	}
-	return server.patcher.Start(ctx, request)
+	plan, err := server.plan(ctx, request)
+	if err != nil {
+		return patchTold{}, err
+	}
+	var answer contract.PatchAnswer
+	if err := answer.FromPatchPlan(plan); err != nil {
+		return patchTold{}, fmt.Errorf("encode a plan: %w", err)
+	}
+	return patchTold{answer: answer}, nil
 }
 
-// refuseStart answers why a patch could not be started. Why a service is
-// unavailable is logged, not told: its words name hosts and ports.
-func (server *Server) refuseStart(c *gin.Context, request patch.Request, err error) {
-	reason, refused := errors.AsType[*patch.Refusal](err)
-	switch {
-	case refused && reason.Code == patch.CodeServiceUnavailable && reason.PatchID == "":
-		server.unavailable(c, "start the patch", err)
-	case refused && reason.Code != patch.CodeServiceUnavailable:
-		problem := told(reason)
-		if reason.PatchID != "" {
-			problem.WorkflowID = patch.WorkflowID(request.GameID)
-		}
-		server.refuse(c, problem)
-	case refused, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		server.fault(c, "start the patch", err)
-		// A call without an answer may have had its effect, hence the id.
-		problem := refusal(patch.CodeServiceUnavailable,
-			"whether the patch was started is not known; look at patch_id, or send the request again")
-		problem.PatchID = request.PatchID
-		server.refuse(c, problem)
+// concluded tells how the patch ended.
+func concluded(handle patch.Handle, result patch.Result, applied *string) (patchTold, error) {
+	handle = handleOf(handle, result)
+	if !result.IsSuccess() {
+		p := told(&patch.Refusal{Code: result.Code, Message: result.Message, Field: result.Field}).of(handle)
+		p.Undo = undoOf(result.Undo)
+		return patchTold{}, p
+	}
+	var answer contract.PatchAnswer
+	if err := answer.FromPatch(closedPatch(handle, result)); err != nil {
+		return patchTold{}, fmt.Errorf("encode a patch: %w", err)
+	}
+	return patchTold{answer: answer, applied: applied}, nil
+}
+
+// accepted tells that the patch is under way and where to look for it.
+func accepted(handle patch.Handle, applied *string) patchTold {
+	location, retryAfter := patchPath(handle.PatchID), retryAccepted
+	return patchTold{accepted: &contract.PatchAcceptedJSONResponse{
+		Body: openPatch(handle, nil),
+		Headers: contract.PatchAcceptedResponseHeaders{
+			Location: &location, RetryAfter: &retryAfter, PreferenceApplied: applied,
+		},
+	}}
+}
+
+// patience returns how long a caller may wait. While as many wait as may, that
+// is not at all. The caller is done when done was called.
+func (server *Server) patience(preferred preference) (wait time.Duration, applied *string, done func()) {
+	if preferred.applied != "" {
+		applied = &preferred.applied
+	}
+	if preferred.wait == 0 {
+		return 0, applied, func() {}
+	}
+	select {
+	case server.waiting <- struct{}{}:
+		return preferred.wait, applied, func() { <-server.waiting }
 	default:
-		server.refuse(c, refusal(patch.CodeInternalError, "start the patch: "+err.Error()))
-	}
-}
-
-// versionOf is the version that the patch of view was asked for.
-func versionOf(view patch.View) string {
-	switch {
-	case view.Result != nil:
-		return view.Result.To.Version
-	case view.State != nil:
-		return view.State.To.Version
-	default:
-		return ""
+		return 0, nil, func() {}
 	}
 }
 
 // await waits for the end of the run: until wait has passed, the client is gone
 // or the server drains. An error that has another cause is logged.
-func (server *Server) await(c *gin.Context, handle patch.Handle, wait time.Duration) (patch.Result, error) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), wait)
+func (server *Server) await(ctx context.Context, handle patch.Handle, wait time.Duration) (patch.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	unhook := context.AfterFunc(server.stopping, cancel)
 	defer unhook()
 	result, err := server.patcher.Await(ctx, handle)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, patch.ErrStillOpen) {
-		server.fault(c, "await patch", err)
+		server.logger.LogAttrs(ctx, slog.LevelWarn, "dependency failed",
+			slog.String("patch_id", handle.PatchID), slog.String("err", "await patch: "+err.Error()))
 	}
 	return result, err
 }
 
-// accept answers that the patch is under way and where to look for it.
-func (server *Server) accept(c *gin.Context, handle patch.Handle) {
-	c.Header("Location", patchPath(handle.PatchID))
-	c.Header("Retry-After", retryAccepted)
-	server.reply(c, http.StatusAccepted, PatchAccepted{
-		PatchID:    handle.PatchID,
-		WorkflowID: handle.WorkflowID,
-		RunID:      handle.RunID,
-		State:      stateOpen,
-	})
+// GetPatch answers a patch as it stands.
+func (server *Server) GetPatch(
+	ctx context.Context, request contract.GetPatchRequestObject,
+) (contract.GetPatchResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	view, err := server.patcher.Look(ctx, request.PatchID)
+	if err != nil {
+		return nil, patcherFault("look at the patch", err)
+	}
+	if view.Result != nil {
+		return contract.GetPatch200JSONResponse(closedPatch(view.Handle, *view.Result)), nil
+	}
+	return contract.GetPatch200JSONResponse(openPatch(view.Handle, view.State)), nil
 }
 
-// conclude answers how the patch ended.
-func (server *Server) conclude(c *gin.Context, handle patch.Handle, result patch.Result) {
-	handle = handleOf(handle, result)
-	if !result.IsSuccess() {
-		problem := told(&patch.Refusal{Code: result.Code, Message: result.Message, Field: result.Field})
-		problem.Undo = result.Undo
-		server.refuse(c, problem.of(handle))
-		return
+// CancelPatch asks an open patch to stop.
+func (server *Server) CancelPatch(
+	ctx context.Context, request contract.CancelPatchRequestObject,
+) (contract.CancelPatchResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	command := patch.Command{Actor: callerOf(ctx).Name}
+	if request.Body != nil {
+		command.Reason = request.Body.Reason
 	}
-	server.reply(c, http.StatusOK, PatchDone{
-		PatchID:    handle.PatchID,
-		WorkflowID: handle.WorkflowID,
-		RunID:      handle.RunID,
-		Outcome:    result.Outcome,
-		Noop:       result.Noop,
-		From:       result.From,
-		To:         result.To,
-		Runtime:    result.Runtime,
-	})
+	handle, err := server.patcher.Cancel(ctx, request.PatchID, command)
+	if err != nil {
+		p := patcherFault("cancel the patch", err)
+		p.PatchID = request.PatchID
+		return nil, p
+	}
+	return contract.CancelPatch202JSONResponse{PatchAcceptedJSONResponse: *accepted(handle, nil).accepted}, nil
 }
 
-// handleOf names the run that gave result, which after a reset is another one
-// than the handle's.
-func handleOf(handle patch.Handle, result patch.Result) patch.Handle {
-	if result.RunID != "" {
-		handle.RunID = result.RunID
+// ListPatches answers a page of patches, newest first: open ones as Temporal
+// lists them, closed ones from the audit log.
+func (server *Server) ListPatches(
+	ctx context.Context, request contract.ListPatchesRequestObject,
+) (contract.ListPatchesResponseObject, error) {
+	params := request.Params
+	if params.GameID != "" && !callerOf(ctx).MaySee(params.GameID) {
+		return nil, forbiddenGame()
 	}
-	if result.PatchID != "" {
-		handle.PatchID = result.PatchID
+	if params.State != contract.StateClosed {
+		return server.listOpen(ctx, params)
 	}
-	return handle
+	rows, next, err := server.operationRows(ctx, ports.OperationPageInput{GameID: params.GameID}, params.Cursor, params.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return contract.ListPatches200JSONResponse{Patches: each(rows, patchOfEntry), NextCursor: next}, nil
 }
 
-// fault logs an error of something that this server depends on, unless it is
-// only that the client went away.
-func (server *Server) fault(c *gin.Context, doing string, err error) {
-	level := slog.LevelWarn
-	if gone(c) {
-		level = slog.LevelDebug
+// patchOfEntry tells a closed patch by its audit row.
+func patchOfEntry(entry operation.OperationEntry) contract.Patch {
+	result := patch.ResultOf(entry)
+	told := closedPatch(patch.Handle{
+		PatchID: result.PatchID, GameID: result.GameID, WorkflowID: result.WorkflowID, RunID: result.RunID,
+	}, result)
+	told.Actor = entry.Actor
+	return told
+}
+
+func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesParams) (contract.ListPatchesResponseObject, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	place, problem := placeOf(params.Cursor, pageToken)
+	if problem != nil {
+		return nil, problem
 	}
-	server.logger.LogAttrs(c.Request.Context(), level, doing,
-		slog.String("request_id", requestID(c)), slog.String("err", err.Error()))
+	query := patch.OpenQuery{GameID: params.GameID, GamePrefixes: callerOf(ctx).Games, Limit: pageSize(params.Limit)}
+	if place != nil {
+		query.PageToken = place.Page
+	}
+	open, err := server.patcher.ListOpen(ctx, query)
+	if err != nil {
+		return nil, patcherFault("list the open patches", err)
+	}
+	page := contract.ListPatches200JSONResponse{Patches: each(open.Patches, patchOfOpen)}
+	if len(open.NextPageToken) > 0 {
+		page.NextCursor = encodeCursor(cursor{Page: open.NextPageToken})
+	}
+	return page, nil
+}
+
+func patchOfOpen(open patch.Open) contract.Patch {
+	told := openPatch(open.Handle, nil)
+	told.Phase, told.Actor, told.StartedAt = string(open.Phase), open.Actor, open.StartedAt
+	told.To = contract.Image{Version: open.Version}
+	return told
 }

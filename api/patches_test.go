@@ -8,18 +8,18 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 )
 
 // A patch that succeeds is told as documented, key by key, and what the caller
-// wrote is what reaches the patcher.
+// wrote is what reaches the patcher, beside the name under which it was let in.
 func TestPatchAnswersTheResult(t *testing.T) {
 	h := open(t)
 	got := h.do(t, http.MethodPost, patchPath,
-		`{"version":"1.4.3","source_ref":"T-1","op_source":"admin_cli","reason":"two\nlines","force":true}`)
+		`{"version":"1.4.3","source_ref":"T-1","op_source":"admin_cli","reason":"two\nlines","force":true,"expected_version":"1.4.2"}`)
 	require.Equal(t, http.StatusOK, got.status, got.body)
 	require.Equal(t, "application/json", got.header.Get("Content-Type"))
 
@@ -30,27 +30,22 @@ func TestPatchAnswersTheResult(t *testing.T) {
 	require.Equal(t, "demo-1", gameID)
 	require.Equal(t, patch.Request{
 		PatchID: request.PatchID, GameID: "demo-1", Version: "1.4.3", OpSource: operation.OpSourceAdminCLI,
-		SourceRef: "T-1", Reason: "two\nlines", Force: true,
+		Actor: "admin", SourceRef: "T-1", Reason: "two\nlines", Force: true, ExpectedVersion: "1.4.2",
 	}, request)
-
-	var keys map[string]any
-	got.decode(t, &keys)
-	require.ElementsMatch(t, []string{"patch_id", "workflow_id", "run_id", "outcome", "noop", "from", "to", "runtime"}, mapKeys(keys))
-	var done api.PatchDone
-	got.decode(t, &done)
-	row := record("demo-1")
-	require.Equal(t, api.PatchDone{
-		PatchID: request.PatchID, WorkflowID: "patch-runtime/demo-1", RunID: "run-1",
-		Outcome: operation.OutcomeSuccess, From: from, To: to, Runtime: &row,
-	}, done)
+	require.JSONEq(t, `{"patch_id":"`+request.PatchID+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1",`+
+		`"state":"closed","outcome":"success","noop":false,`+imagesJSON+`,"runtime":`+recordJSON+`,`+
+		`"started_at":"2026-03-01T12:00:00Z","finished_at":"2026-03-01T12:00:01Z"}`, got.body)
 }
 
-func mapKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for key := range m {
-		keys = append(keys, key)
+// Without a reference of its own a request has the caller's name for one, whole
+// characters of it. Equal requests are not the same patch.
+func TestPatchIsTheCallers(t *testing.T) {
+	h := open(t)
+	for range 2 {
+		require.Equal(t, http.StatusOK, h.do(t, http.MethodPost, patchPath, goodBody).status)
 	}
-	return keys
+	require.Equal(t, "admin", h.patcher.starts[0].SourceRef)
+	require.NotEqual(t, h.patcher.starts[0].PatchID, h.patcher.starts[1].PatchID)
 }
 
 // What is only not possible is passed on, because it has to leave an audit
@@ -86,6 +81,7 @@ var codeTable = map[patch.Code]int{
 	patch.CodeEngineVersionNotFound: 404,
 	patch.CodeRuntimeNotRunning:     409,
 	patch.CodeSemverPatchOnly:       422,
+	patch.CodePreconditionFailed:    412,
 	patch.CodeConflict:              409,
 	patch.CodePatchInProgress:       409,
 	patch.CodeCancelled:             409,
@@ -117,9 +113,7 @@ func TestEveryCodeHasItsProblem(t *testing.T) {
 					}
 				}
 				got := h.do(t, http.MethodPost, patchPath, goodBody)
-				require.Equal(t, status, got.status)
-				problem := got.problem(t)
-				require.Equal(t, code, problem.Code)
+				problem := got.refused(t, status, string(code))
 				require.Empty(t, problem.Errors)
 				require.Equal(t, status == http.StatusServiceUnavailable, got.header.Get("Retry-After") != "")
 				if code == patch.CodeInternalError || early && code == patch.CodeServiceUnavailable {
@@ -138,7 +132,9 @@ func TestEveryCodeHasItsProblem(t *testing.T) {
 				require.Equal(t, "patch-runtime/demo-1", problem.WorkflowID)
 				require.Equal(t, "run-1", problem.RunID)
 				require.Equal(t, "/api/v1/internal/patches/"+problem.PatchID, problem.Instance)
-				require.Equal(t, undo, problem.Undo)
+				require.Equal(t, contract.Undo{
+					Line: "recreated", RowStatus: "running", Row: contract.Image{Version: "1.4.2", ImageRef: "engine:1.4.2"},
+				}, problem.Undo)
 			}
 		})
 	}
@@ -151,8 +147,7 @@ func TestUnknownCodeIsInternal(t *testing.T) {
 		return patch.Result{Outcome: operation.OutcomeFailure, Code: "moonshine", Message: "canary"}, nil
 	}
 	got := h.do(t, http.MethodPost, patchPath, goodBody)
-	require.Equal(t, http.StatusInternalServerError, got.status)
-	require.Equal(t, patch.CodeInternalError, got.problem(t).Code)
+	got.refused(t, http.StatusInternalServerError, "internal_error")
 	require.NotContains(t, got.body, "canary")
 	require.Contains(t, h.log.String(), "moonshine")
 }
@@ -167,7 +162,7 @@ func TestPatchNamesTheFieldOfARun(t *testing.T) {
 		}, nil
 	}
 	problem := h.do(t, http.MethodPost, patchPath, `{"version":"x"}`).problem(t)
-	require.Equal(t, []api.FieldError{{Field: "version", Detail: "not a semantic version"}}, problem.Errors)
+	require.Equal(t, []contract.FieldError{{Field: "version", Detail: "not a semantic version"}}, problem.Errors)
 }
 
 // Who meets an open patch to another version learns its id; who joins one of
@@ -194,7 +189,7 @@ func TestPatchTellsTheOpenPatch(t *testing.T) {
 			}
 			got := h.do(t, http.MethodPost, patchPath, goodBody, "Prefer", prefer)
 			require.Equal(t, status, got.status)
-			var ids api.PatchAccepted
+			var ids contract.Patch
 			got.decode(t, &ids)
 			require.Equal(t, other, ids.PatchID)
 		})
@@ -250,61 +245,4 @@ func TestAwaitErrors(t *testing.T) {
 			}
 		})
 	}
-}
-
-// Equal keys of one caller for one game are one patch id, in both spellings;
-// another key, game or caller is another one, and so is no key at all.
-func TestIdempotencyKeyMakesThePatchID(t *testing.T) {
-	h := open(t, func(options *api.Options) {
-		options.Tokens = append(options.Tokens, tokens(t, "other", "another-token")...)
-	})
-	send := func(gameID string, headers ...string) string {
-		before := len(h.patcher.starts)
-		got := h.do(t, http.MethodPost, "/api/v1/internal/runtimes/"+gameID+"/patch", goodBody, headers...)
-		require.Equal(t, http.StatusOK, got.status, got.body)
-		return h.patcher.starts[before].PatchID
-	}
-	const key = `a"b\c~!`
-	bare := send("demo-1", "Idempotency-Key", key)
-	require.Equal(t, patch.DeriveID("demo-1", "admin", key), bare)
-	require.Equal(t, bare, send("demo-1", "Idempotency-Key", `"a\"b\\c~!"`))
-	require.NotEqual(t, bare, send("demo-1", "Idempotency-Key", "other"))
-	require.NotEqual(t, bare, send("demo-2", "Idempotency-Key", key))
-	require.NotEqual(t, send("demo-1"), send("demo-1"))
-
-	request := ask(t, http.MethodPost, h.url+patchPath, goodBody, "Idempotency-Key", key)
-	request.Header.Set("Authorization", "bearer another-token")
-	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, readReply(t, response).status)
-	require.Equal(t, patch.DeriveID("demo-1", "other", key), h.patcher.starts[len(h.patcher.starts)-1].PatchID)
-}
-
-// A repeated key is answered with the patch that it stands for, open or ended,
-// and starts nothing; while nobody can say whether there is one, nothing is
-// started either.
-func TestRepeatedIdempotencyKeyStartsNothing(t *testing.T) {
-	h := open(t)
-	known := handleFor(patch.DeriveID("demo-1", "admin", "k"))
-	h.patcher.look = func(_ context.Context, patchID string) (patch.View, error) {
-		require.Equal(t, known.PatchID, patchID)
-		return patch.View{Handle: known, State: &patch.State{To: patch.Image{Version: "1.4.3"}}}, nil
-	}
-	got := h.do(t, http.MethodPost, patchPath, goodBody, "Idempotency-Key", "k")
-	require.Equal(t, http.StatusOK, got.status, got.body)
-	require.Empty(t, h.patcher.starts)
-	require.Equal(t, []patch.Handle{known}, h.patcher.awaits)
-
-	got = h.do(t, http.MethodPost, patchPath, `{"version":"1.4.4"}`, "Idempotency-Key", "k")
-	require.Equal(t, http.StatusUnprocessableEntity, got.status, got.body)
-	require.Equal(t, patch.Code("idempotency_key_reused"), got.problem(t).Code)
-	require.Equal(t, "Idempotency-Key", got.problem(t).Errors[0].Field)
-	require.Empty(t, h.patcher.starts)
-
-	h.patcher.look = func(context.Context, string) (patch.View, error) {
-		return patch.View{}, &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "temporal is away"}
-	}
-	got = h.do(t, http.MethodPost, patchPath, goodBody, "Idempotency-Key", "k")
-	require.Equal(t, http.StatusServiceUnavailable, got.status, got.body)
-	require.Empty(t, h.patcher.starts)
 }

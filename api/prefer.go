@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -16,15 +15,17 @@ type preference struct {
 	applied string
 }
 
-// preferenceOf reads the Prefer headers. What is not understood in them is
+const headerPrefer = "Prefer"
+
+// preferenceOf reads the value of Prefer. What is not understood in them is
 // ignored, as RFC 7240 wants, and the first of several equal ones counts.
 //
 // "wait=N" is in seconds and capped at [MaxWait]. "respond-async" alone waits
 // for nothing; beside a wait it adds nothing to it, because the answer after a
 // wait is asynchronous anyway.
-func preferenceOf(header http.Header) preference {
+func preferenceOf(text string) preference {
 	async, waits, wait := false, false, DefaultWait
-	for _, item := range splitQuoted(strings.Join(header.Values("Prefer"), ","), ',') {
+	for _, item := range splitQuoted(text, ',') {
 		item = splitQuoted(item, ';')[0]
 		name, value, valued := strings.Cut(item, "=")
 		switch strings.ToLower(strings.TrimSpace(name)) {

@@ -4,19 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
+	"sync/atomic"
 	"time"
 
-	"github.com/gin-gonic/gin"
+	"galaxy/gamemaster/api/contract"
 )
 
-// Health is the answer of /healthz.
-type Health struct {
-	Status string `json:"status"`
-}
-
-// Readiness is the answer of /readyz.
+// Readiness is the report of all checks.
 type Readiness struct {
 	// Status is "ready", "not_ready" or "draining".
 	Status string `json:"status"`
@@ -24,24 +21,42 @@ type Readiness struct {
 	Checks map[string]string `json:"checks"`
 }
 
-// healthz says that the process answers, whatever the state of its
+// Values of a readiness report.
+const (
+	statusReady    = "ready"
+	statusNotReady = "not_ready"
+	statusDraining = "draining"
+	checkOK        = "ok"
+	// checkFailing stands for the error in the answer that everybody gets.
+	checkFailing = "failing"
+)
+
+// GetHealth says that the process answers, whatever the state of its
 // surroundings: restarting it would not mend those.
-func (server *Server) healthz(c *gin.Context) {
-	server.reply(c, http.StatusOK, Health{Status: "ok"})
+func (server *Server) GetHealth(context.Context, contract.GetHealthRequestObject) (contract.GetHealthResponseObject, error) {
+	return contract.GetHealth200JSONResponse{Status: checkOK}, nil
 }
 
-// readyz says whether requests should be sent here: 200, or 503 with the part
-// that is missing.
-func (server *Server) readyz(c *gin.Context) {
+// GetReadiness says whether requests should be sent here: 200, or 503 with the
+// part that is missing. Errors name hosts and users, so that strangers are only
+// told that there is one.
+func (server *Server) GetReadiness(context.Context, contract.GetReadinessRequestObject) (contract.GetReadinessResponseObject, error) {
 	report := server.readiness.report()
-	status := http.StatusOK
+	server.readiness.logChange(server.logger, report)
 	if server.draining() {
-		report.Status = "draining"
+		report.Status = statusDraining
 	}
-	if report.Status != "ready" {
-		status = http.StatusServiceUnavailable
+	told := contract.Readiness{Status: report.Status, Checks: map[string]string{}}
+	for name, verdict := range report.Checks {
+		if verdict != checkOK {
+			verdict = checkFailing
+		}
+		told.Checks[name] = verdict
 	}
-	server.reply(c, status, report)
+	if report.Status != statusReady {
+		return contract.GetReadiness503JSONResponse(told), nil
+	}
+	return contract.GetReadiness200JSONResponse(told), nil
 }
 
 // Probes answers /healthz and /readyz as a [Server] does, for processes that
@@ -49,13 +64,13 @@ func (server *Server) readyz(c *gin.Context) {
 func Probes(checks []Check) http.Handler {
 	ready := newReadiness(checks)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeProbe(w, http.StatusOK, Health{Status: "ok"})
+	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
+		writeProbe(w, http.StatusOK, contract.Health{Status: checkOK})
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+readyPath, func(w http.ResponseWriter, _ *http.Request) {
 		report := ready.report()
 		status := http.StatusOK
-		if report.Status != "ready" {
+		if report.Status != statusReady {
 			status = http.StatusServiceUnavailable
 		}
 		writeProbe(w, status, report)
@@ -78,6 +93,27 @@ type readiness struct {
 	turn chan struct{} // holds one while a report is made or read
 	at   time.Time
 	last Readiness
+
+	// logged is the report that was logged last, as JSON.
+	logged atomic.Pointer[string]
+}
+
+// logChange logs the report when it is another than the last one: it is where
+// operators find why a server is not ready.
+func (readiness *readiness) logChange(logger *slog.Logger, report Readiness) {
+	encoded, err := json.Marshal(report)
+	if err != nil {
+		return // two strings and a map of strings
+	}
+	text := string(encoded)
+	if before := readiness.logged.Swap(&text); before != nil && *before == text {
+		return
+	}
+	level := slog.LevelInfo
+	if report.Status != statusReady {
+		level = slog.LevelWarn
+	}
+	logger.Log(context.Background(), level, "readiness", slog.String("status", report.Status), slog.Any("checks", report.Checks))
 }
 
 func newReadiness(checks []Check) *readiness {
@@ -106,12 +142,12 @@ func ask(checks []Check) Readiness {
 		verdicts[i] = make(chan error, 1)
 		go func() { verdicts[i] <- guarded(ctx, check) }()
 	}
-	report := Readiness{Status: "ready", Checks: make(map[string]string, len(checks))}
+	report := Readiness{Status: statusReady, Checks: make(map[string]string, len(checks))}
 	for i, check := range checks {
-		report.Checks[check.Name] = "ok"
+		report.Checks[check.Name] = checkOK
 		if err := verdict(ctx, verdicts[i]); err != nil {
 			report.Checks[check.Name] = err.Error()
-			report.Status = "not_ready"
+			report.Status = statusNotReady
 		}
 	}
 	return report

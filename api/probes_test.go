@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/api/contract"
 )
 
 // check is a check that ends with err at once.
@@ -26,34 +28,38 @@ func checking(checks ...api.Check) func(*api.Options) {
 }
 
 // probe asks for path without a token.
-func (h *house) probe(path string) reply {
-	recorder := httptest.NewRecorder()
-	h.server.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
-	return reply{status: recorder.Code, header: recorder.Header(), body: recorder.Body.String()}
+func (h *house) probe(t testing.TB, path string) reply {
+	t.Helper()
+	return h.serve(t, httptest.NewRequest(http.MethodGet, path, nil))
 }
 
 // Alive is alive, whatever is missing.
 func TestHealthz(t *testing.T) {
 	h := build(t, checking(check("postgres", errors.New("down"))))
-	got := h.probe("/healthz")
+	got := h.probe(t, "/healthz")
 	require.Equal(t, http.StatusOK, got.status)
 	require.JSONEq(t, `{"status":"ok"}`, got.body)
 }
 
-// Ready names every part; not ready says which is missing and why.
+// Ready names every part; not ready says which is missing. Why is for the log,
+// once for every change: its words name hosts.
 func TestReadyz(t *testing.T) {
 	h := build(t, checking(check("postgres", nil), check("temporal", nil)))
-	got := h.probe("/readyz")
+	got := h.probe(t, "/readyz")
 	require.Equal(t, http.StatusOK, got.status)
 	require.JSONEq(t, `{"status":"ready","checks":{"postgres":"ok","temporal":"ok"}}`, got.body)
 
 	panicking := api.Check{Name: "rtm", Check: func(context.Context) error { panic("oh") }}
-	h = build(t, checking(check("postgres", nil), check("temporal", errors.New("no route")), panicking))
-	got = h.probe("/readyz")
+	h = build(t, checking(check("postgres", nil), check("temporal", errors.New("no route to canary")), panicking))
+	got = h.probe(t, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, got.status)
-	require.JSONEq(t, `{"status":"not_ready","checks":{"postgres":"ok","temporal":"no route","rtm":"the check panicked: oh"}}`, got.body)
+	require.JSONEq(t, `{"status":"not_ready","checks":{"postgres":"ok","temporal":"failing","rtm":"failing"}}`, got.body)
+	h.probe(t, "/readyz")
+	require.Equal(t, 1, strings.Count(h.log.String(), "no route to canary"))
+	require.Contains(t, h.log.String(), "the check panicked: oh")
+	require.Contains(t, h.log.String(), `"level":"WARN","msg":"readiness"`)
 
-	require.JSONEq(t, `{"status":"ready","checks":{}}`, build(t).probe("/readyz").body)
+	require.JSONEq(t, `{"status":"ready","checks":{}}`, build(t).probe(t, "/readyz").body)
 }
 
 // Checks run at once, each for two seconds at most, even one that does not
@@ -67,12 +73,13 @@ func TestReadyzIsBounded(t *testing.T) {
 		}
 		h := build(t, checking(deaf, slow("a"), slow("b"), check("c", nil)))
 		began := time.Now()
-		got := h.probe("/readyz")
+		got := h.probe(t, "/readyz")
 		require.Equal(t, 2*time.Second, time.Since(began))
 		require.Equal(t, http.StatusServiceUnavailable, got.status)
-		var report api.Readiness
+		var report contract.Readiness
 		got.decode(t, &report)
-		require.Equal(t, "no answer within 2s", report.Checks["deaf"])
+		require.Equal(t, "failing", report.Checks["deaf"])
+		require.Contains(t, h.log.String(), "no answer within 2s")
 		require.Equal(t, "ok", report.Checks["c"])
 		close(release)
 	})
@@ -88,13 +95,13 @@ func TestReadyzIsCached(t *testing.T) {
 			return nil
 		}}))
 		for range 50 {
-			go h.probe("/readyz")
+			go h.probe(t, "/readyz")
 		}
 		synctest.Wait()
-		require.Equal(t, http.StatusOK, h.probe("/readyz").status)
+		require.Equal(t, http.StatusOK, h.probe(t, "/readyz").status)
 		require.EqualValues(t, 1, asked.Load())
 		time.Sleep(time.Second)
-		h.probe("/readyz")
+		h.probe(t, "/readyz")
 		require.EqualValues(t, 2, asked.Load())
 	})
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
@@ -17,8 +19,16 @@ import (
 const (
 	codeNotFound         patch.Code = "not_found"
 	codePatchNotFound    patch.Code = "patch_not_found"
+	codePatchClosed      patch.Code = "patch_closed"
+	codeNoPrevious       patch.Code = "no_previous_version"
+	codeRuntimeExists    patch.Code = "runtime_exists"
+	codeStatusConflict   patch.Code = "status_conflict"
+	codeBadTransition    patch.Code = "invalid_transition"
+	codeVersionInUse     patch.Code = "engine_version_in_use"
 	codeMethodNotAllowed patch.Code = "method_not_allowed"
 	codeUnauthorized     patch.Code = "unauthorized"
+	codeForbidden        patch.Code = "forbidden"
+	codeTooManyRequests  patch.Code = "too_many_requests"
 	codeMisdirected      patch.Code = "misdirected_request"
 	codeBodyTooLarge     patch.Code = "body_too_large"
 	codeUnsupportedMedia patch.Code = "unsupported_media_type"
@@ -39,6 +49,7 @@ var answers = map[patch.Code]answer{
 	patch.CodeEngineVersionNotFound: {http.StatusNotFound, "The engine version is not registered or not active"},
 	patch.CodeRuntimeNotRunning:     {http.StatusConflict, "The runtime is not running"},
 	patch.CodeSemverPatchOnly:       {http.StatusUnprocessableEntity, "Only the patch number may change"},
+	patch.CodePreconditionFailed:    {http.StatusPreconditionFailed, "The runtime is on another version than expected"},
 	patch.CodeConflict:              {http.StatusConflict, "The runtime changed during the patch"},
 	patch.CodePatchInProgress:       {http.StatusConflict, "Another patch of the game is open"},
 	patch.CodeCancelled:             {http.StatusConflict, "The patch was cancelled"},
@@ -47,8 +58,16 @@ var answers = map[patch.Code]answer{
 
 	codeNotFound:         {http.StatusNotFound, "There is nothing here"},
 	codePatchNotFound:    {http.StatusNotFound, "There is no such patch"},
+	codePatchClosed:      {http.StatusConflict, "The patch has ended"},
+	codeNoPrevious:       {http.StatusConflict, "No earlier version is known"},
+	codeRuntimeExists:    {http.StatusConflict, "The game has a record already"},
+	codeStatusConflict:   {http.StatusConflict, "The stored status is another one"},
+	codeBadTransition:    {http.StatusUnprocessableEntity, "No runtime may make this move"},
+	codeVersionInUse:     {http.StatusConflict, "The image of a version that runs cannot change"},
 	codeMethodNotAllowed: {http.StatusMethodNotAllowed, "The method is not allowed here"},
-	codeUnauthorized:     {http.StatusUnauthorized, "A valid token is needed"},
+	codeUnauthorized:     {http.StatusUnauthorized, "Who calls is not known"},
+	codeForbidden:        {http.StatusForbidden, "The caller may not do this"},
+	codeTooManyRequests:  {http.StatusTooManyRequests, "The caller sends too many requests"},
 	codeMisdirected:      {http.StatusMisdirectedRequest, "The request was meant for another host"},
 	codeBodyTooLarge:     {http.StatusRequestEntityTooLarge, "The body is too large"},
 	codeUnsupportedMedia: {http.StatusUnsupportedMediaType, "The body has an unsupported form"},
@@ -59,118 +78,135 @@ var answers = map[patch.Code]answer{
 // typePrefix makes a code a problem type URI. It names and locates nothing.
 const typePrefix = "urn:galaxy:gamemaster:problem:"
 
-// Problem is the body of every answer from 400 up (RFC 9457), sent as
-// application/problem+json.
-type Problem struct {
-	// Type is a URN that ends in Code.
-	Type string `json:"type"`
-	// Title says what Code means, the same words for every occurrence.
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	// Detail says what is wrong this time and how to mend it.
-	Detail string `json:"detail"`
-	// Instance is the patch's path when a patch is concerned, otherwise the
-	// path of the request.
-	Instance string `json:"instance"`
-	// Code is stable and for programs; see [patch.Code] for those of a patch.
-	Code patch.Code `json:"code"`
-	// RequestID finds the request in the logs.
-	RequestID string `json:"request_id"`
-
-	// PatchID, WorkflowID and RunID name the run that was refused or failed,
-	// or the open one that stands in the way; empty when there is none.
-	PatchID    string `json:"patch_id,omitempty"`
-	WorkflowID string `json:"workflow_id,omitempty"`
-	RunID      string `json:"run_id,omitempty"`
-
-	// Errors names what is to be mended in the request.
-	Errors []FieldError `json:"errors,omitempty"`
-	// Undo is what the compensation did; nil when there was none.
-	Undo *patch.Undo `json:"undo,omitempty"`
+// problem is an answer from 400 up before it is written: who refuses gives
+// Code, Detail and what else is known, and [Server.refuse] fills in the rest.
+// It is the error that handlers return.
+type problem struct {
+	contract.Problem
+	// cause is what is logged about it and not told.
+	cause error
+	// retryAfter, in seconds, is told when it is not empty.
+	retryAfter string
 }
 
-// FieldError is one mistake in a request.
-type FieldError struct {
-	// Field is a key of the body, of the query or of the path, a header's
-	// name, or "body" for the body as a whole.
-	Field string `json:"field"`
-	// Detail says what is wrong with it and what is wanted.
-	Detail string `json:"detail"`
-}
+// Error says code and detail.
+func (p *problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
-func refusal(code patch.Code, detail string) Problem {
-	return Problem{Code: code, Detail: detail}
+func refusal(code patch.Code, detail string) *problem {
+	return &problem{Problem: contract.Problem{Code: contract.ProblemCode(code), Detail: detail}}
 }
 
 // faulty is a problem with one field of the request.
-func faulty(code patch.Code, field, detail string) Problem {
-	return Problem{
-		Code:   code,
-		Detail: field + ": " + detail,
-		Errors: []FieldError{{Field: field, Detail: detail}},
-	}
+func faulty(code patch.Code, field, detail string) *problem {
+	p := refusal(code, field+": "+detail)
+	p.Errors = []contract.FieldError{{Field: field, Detail: detail}}
+	return p
+}
+
+// mend is the invalid_request problem of one field.
+func mend(field, detail string) *problem {
+	return invalid(contract.FieldError{Field: field, Detail: detail})
 }
 
 // invalid is the invalid_request problem of mistakes, of which there is at
 // least one.
-func invalid(mistakes ...FieldError) Problem {
-	problem := faulty(patch.CodeInvalidRequest, mistakes[0].Field, mistakes[0].Detail)
-	problem.Errors = mistakes
+func invalid(mistakes ...contract.FieldError) *problem {
+	p := faulty(patch.CodeInvalidRequest, mistakes[0].Field, mistakes[0].Detail)
+	p.Errors = mistakes
 	if more := len(mistakes) - 1; more > 0 {
-		problem.Detail += fmt.Sprintf(" (and %d more, see errors)", more)
+		p.Detail += fmt.Sprintf(" (and %d more, see errors)", more)
 	}
-	return problem
+	return p
 }
 
 // told is the problem of a refusal that a patch or a patcher gave.
-func told(reason *patch.Refusal) Problem {
-	problem := refusal(reason.Code, reason.Message)
-	problem.PatchID = reason.PatchID
+func told(reason *patch.Refusal) *problem {
+	p := refusal(reason.Code, reason.Message)
+	p.PatchID = reason.PatchID
 	if reason.Field != "" {
 		detail := strings.TrimPrefix(reason.Message, reason.Field+": ")
-		problem.Errors = []FieldError{{Field: reason.Field, Detail: detail}}
+		p.Errors = []contract.FieldError{{Field: reason.Field, Detail: detail}}
 	}
-	return problem
+	return p
+}
+
+// unavailable is the problem of something that this server depends on and that
+// failed; the cause is logged and not told, because its words name hosts.
+func unavailable(doing string, cause error) *problem {
+	p := refusal(patch.CodeServiceUnavailable, "a service that is needed is unavailable, try again")
+	p.cause = fmt.Errorf("%s: %w", doing, cause)
+	return p
+}
+
+// internal is the problem of what must not happen.
+func internal(doing string, cause error) *problem {
+	return refusal(patch.CodeInternalError, doing+": "+cause.Error())
 }
 
 // of adds the run that handle names.
-func (problem Problem) of(handle patch.Handle) Problem {
-	problem.PatchID, problem.WorkflowID, problem.RunID = handle.PatchID, handle.WorkflowID, handle.RunID
-	return problem
+func (p *problem) of(handle patch.Handle) *problem {
+	p.PatchID, p.WorkflowID, p.RunID = handle.PatchID, handle.WorkflowID, handle.RunID
+	return p
 }
 
-// refuse answers problem and ends the handling. The caller gives Code, Detail
-// and what else is known; the rest is filled in. An internal or unknown error
-// is logged with its detail and told without.
-func (server *Server) refuse(c *gin.Context, problem Problem) {
-	known, ok := answers[problem.Code]
-	if !ok || problem.Code == patch.CodeInternalError {
-		server.blame(c, problem)
-		problem.Code, problem.Errors = patch.CodeInternalError, nil
-		problem.Detail = concealed
+// refuse answers p and ends the handling. An internal or unknown error is logged
+// with its detail and told without.
+func (server *Server) refuse(c *gin.Context, p problem) {
+	code := patch.Code(p.Code)
+	known, ok := answers[code]
+	if !ok || code == patch.CodeInternalError {
+		server.blame(c, p)
+		p.Code, p.Errors = contract.ProblemCode(patch.CodeInternalError), nil
+		p.Detail = concealed
 		known = answers[patch.CodeInternalError]
 	}
-	problem.Type = typePrefix + string(problem.Code)
-	problem.Title = known.title
-	problem.Status = known.status
-	problem.RequestID = requestID(c)
-	problem.Instance = c.Request.URL.EscapedPath()
-	if problem.PatchID != "" {
-		problem.Instance = patchPath(problem.PatchID)
+	if p.cause != nil {
+		server.fault(c, p.cause)
 	}
-	if known.status == http.StatusServiceUnavailable {
+	p.Type = typePrefix + string(p.Code)
+	p.Title = known.title
+	p.Status = known.status
+	p.RequestID = requestID(c)
+	p.Instance = c.Request.URL.EscapedPath()
+	if p.PatchID != "" {
+		p.Instance = patchPath(p.PatchID)
+	}
+	switch {
+	case p.retryAfter != "":
+		c.Header("Retry-After", p.retryAfter)
+	case known.status == http.StatusServiceUnavailable:
 		c.Header("Retry-After", retryUnavailable)
 	}
-	server.write(c, content{status: known.status, kind: "application/problem+json", body: problem})
+	server.write(c, content{status: known.status, kind: "application/problem+json", body: p.Problem})
 	c.Abort()
 }
 
+// fail answers the error of a handler.
+func (server *Server) fail(c *gin.Context, err error) {
+	p, ok := errors.AsType[*problem](err)
+	if !ok {
+		p = internal("handle the request", err)
+	}
+	server.refuse(c, *p)
+}
+
 // blame logs what a problem is about to conceal.
-func (server *Server) blame(c *gin.Context, problem Problem) {
+func (server *Server) blame(c *gin.Context, p problem) {
 	server.logger.LogAttrs(c.Request.Context(), slog.LevelError, "internal error",
-		slog.String("request_id", requestID(c)), slog.String("code", string(problem.Code)),
-		slog.String("detail", problem.Detail), slog.String("patch_id", problem.PatchID),
-		slog.String("run_id", problem.RunID))
+		slog.String("request_id", requestID(c)), slog.String("code", string(p.Code)),
+		slog.String("detail", p.Detail), slog.String("patch_id", p.PatchID),
+		slog.String("run_id", p.RunID))
+}
+
+// fault logs an error of something that this server depends on, unless it is
+// only that the client went away.
+func (server *Server) fault(c *gin.Context, cause error) {
+	level := slog.LevelWarn
+	if gone(c) {
+		level = slog.LevelDebug
+	}
+	server.logger.LogAttrs(c.Request.Context(), level, "dependency failed",
+		slog.String("request_id", requestID(c)), slog.String("err", cause.Error()))
 }
 
 // concealed stands in for the detail of an internal error, which may name
@@ -190,11 +226,6 @@ type content struct {
 	status int
 	kind   string
 	body   any
-}
-
-// reply answers body as JSON.
-func (server *Server) reply(c *gin.Context, status int, body any) {
-	server.write(c, content{status: status, kind: "application/json", body: body})
 }
 
 // write encodes first and writes then, so that no half answer goes out under a

@@ -16,12 +16,11 @@ import (
 // the other requests get bounded time to finish. It returns nil when all of
 // them did, and an error when some had to be cut off or the listener failed.
 //
-// A server that allows anonymous access refuses a listener that is not on
-// loopback.
+// A server that is for loopback only refuses a listener that is not there.
 func (server *Server) Serve(ctx context.Context, listener net.Listener) error {
-	if server.anonymous && !onLoopback(listener.Addr()) {
+	if server.loopbackOnly && !onLoopback(listener.Addr()) {
 		_ = listener.Close()
-		return fmt.Errorf("serve rest on %s: anonymous access is for loopback addresses only", listener.Addr())
+		return fmt.Errorf("serve rest on %s: this server is for development, on loopback addresses only", listener.Addr())
 	}
 	httpServer := &http.Server{
 		Handler:           server,
@@ -30,10 +29,18 @@ func (server *Server) Serve(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		TLSConfig:         server.tls,
 		ErrorLog:          slog.NewLogLogger(server.logger.Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- httpServer.Serve(listener) }()
+	go func() {
+		if server.tls != nil {
+			// The certificate is in the configuration.
+			ended <- httpServer.ServeTLS(listener, "", "")
+			return
+		}
+		ended <- httpServer.Serve(listener)
+	}()
 
 	select {
 	case err := <-ended:

@@ -89,13 +89,12 @@ func (r *running) post(t *testing.T, headers ...string) <-chan reply {
 	answers := make(chan reply, 1)
 	go func() {
 		defer close(answers)
-		response, err := r.client.Do(ask(t, http.MethodPost, "http://localhost"+patchPath, goodBody, headers...))
+		request := ask(t, http.MethodPost, "http://localhost"+patchPath, goodBody, headers...)
+		response, err := r.client.Do(request)
 		if err != nil {
 			return
 		}
-		body, _ := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		answers <- reply{status: response.StatusCode, header: response.Header, body: string(body), closes: response.Close}
+		answers <- readReply(t, request, response)
 	}()
 	return answers
 }
@@ -132,10 +131,10 @@ func TestDrainSendsWaitersAway(t *testing.T) {
 			require.Equal(t, http.StatusAccepted, got.status)
 			require.NotEmpty(t, got.header.Get("Location"))
 		}
-		got := r.probe("/readyz")
+		got := r.probe(t, "/readyz")
 		require.Equal(t, http.StatusServiceUnavailable, got.status)
 		require.Contains(t, got.body, "draining")
-		require.Equal(t, http.StatusOK, r.probe("/healthz").status)
+		require.Equal(t, http.StatusOK, r.probe(t, "/healthz").status)
 		_, answered := <-r.post(t)
 		require.False(t, answered)
 	})
@@ -191,7 +190,7 @@ func TestLameDuck(t *testing.T) {
 		began := time.Now()
 		r.stop()
 		synctest.Wait()
-		require.Contains(t, r.probe("/readyz").body, "draining")
+		require.Contains(t, r.probe(t, "/readyz").body, "draining")
 		got := <-r.post(t)
 		require.Equal(t, http.StatusAccepted, got.status)
 		require.True(t, got.closes)
@@ -252,9 +251,9 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-// Anonymous access is not served where others can reach it.
-func TestAnonymousIsNotServedToOthers(t *testing.T) {
-	h := build(t, anonymous)
+// A server whose token is no secret is not served where others can reach it.
+func TestLoopbackOnlyIsNotServedToOthers(t *testing.T) {
+	h := build(t, loopbackOnly)
 	listener, err := net.Listen("tcp", "0.0.0.0:0")
 	require.NoError(t, err)
 	require.ErrorContains(t, h.server.Serve(t.Context(), listener), "loopback")
@@ -266,9 +265,8 @@ func TestAnonymousIsNotServedToOthers(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- h.server.Serve(ctx, listener) }()
-	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + listener.Addr().String() + "/healthz")
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, readReply(t, response).status)
+	h.url = "http://" + listener.Addr().String()
+	require.Equal(t, http.StatusOK, h.do(t, http.MethodGet, "/healthz", "").status)
 	stop()
 	require.NoError(t, <-ended)
 }

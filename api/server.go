@@ -1,6 +1,8 @@
-// Package api is the REST door of Game Master: it authenticates, bounds and
-// decodes what comes in, hands it to a [Patcher] or reads a store, and tells the
-// outcome as JSON or as an RFC 9457 problem with a stable code.
+// Package api is the REST door of Game Master: it authenticates, bounds, checks
+// and decodes what comes in, hands it to a [Patcher] or a store, and tells the
+// outcome as JSON or as an RFC 9457 problem with a stable code. Its contract is
+// [Document]: package contract is generated from it, and every request is
+// checked against it before it is decoded.
 //
 // Nothing malformed gets past it: a request that is refused here never reaches
 // a [Patcher] or a store. What is merely not possible (a version that is no
@@ -9,28 +11,35 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"golang.org/x/time/rate"
 
-	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
+	"galaxy/gamemaster/internal/ports"
 )
 
-// Patcher starts, joins, awaits and looks at patches; package starter
-// implements it.
+// Patcher starts, joins, awaits, looks at, lists and cancels patches; package
+// starter implements it.
 type Patcher interface {
 	// Start starts the patch or joins the open one of the same version; the
 	// handle names the run that carries it out, so a joined request gets the
 	// patch id of the run that it joined. It returns a [*patch.Refusal] with
 	// [patch.CodePatchInProgress] (PatchID is the open patch) or
-	// [patch.CodeServiceUnavailable] when it cannot.
+	// [patch.CodeServiceUnavailable] when it cannot. Of the latter, one with a
+	// PatchID may have taken place.
 	Start(ctx context.Context, request patch.Request) (patch.Handle, error)
 
 	// Await waits for the end of the run. It returns [patch.ErrStillOpen] when
@@ -40,21 +49,36 @@ type Patcher interface {
 	// Look returns what is known of the patch, or [patch.ErrNotFound] when no
 	// patch has the id.
 	Look(ctx context.Context, patchID string) (patch.View, error)
+
+	// Cancel asks the open run of the patch to stop. It returns
+	// [patch.ErrNotFound], or [patch.ErrClosed] when the patch has ended.
+	Cancel(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error)
+
+	// ListOpen returns a page of the open patches.
+	ListOpen(ctx context.Context, query patch.OpenQuery) (patch.OpenPage, error)
 }
 
-// Runtimes is what is read of the runtime records;
-// [galaxy/gamemaster/internal/ports.RuntimeRecordStore] has it.
+// Runtimes reads and changes single runtime records;
+// [ports.RuntimeRecordStore] has it.
 type Runtimes interface {
 	Get(ctx context.Context, gameID string) (runtime.RuntimeRecord, error)
-	List(ctx context.Context) ([]runtime.RuntimeRecord, error)
-	ListByStatus(ctx context.Context, status runtime.Status) ([]runtime.RuntimeRecord, error)
+	UpdateStatus(ctx context.Context, input ports.UpdateStatusInput) error
+	UpdateScheduling(ctx context.Context, input ports.UpdateSchedulingInput) error
+	UpdateEngineHealth(ctx context.Context, input ports.UpdateEngineHealthInput) error
+	Delete(ctx context.Context, gameID string) error
 }
 
-// Operations is what is read of the audit log;
-// [galaxy/gamemaster/internal/ports.OperationLogStore] has it.
-type Operations interface {
-	ListByGame(ctx context.Context, gameID string, limit int) ([]operation.OperationEntry, error)
+// Metrics hears of every request that was answered.
+type Metrics interface {
+	// Request is called once for each: route is the pattern that matched, empty
+	// when none did.
+	Request(method, route string, status int, took time.Duration)
 }
+
+// silent is the Metrics of a server without any.
+type silent struct{}
+
+func (silent) Request(string, string, int, time.Duration) {}
 
 // Check is one part that has to work before requests can be served.
 type Check struct {
@@ -65,24 +89,45 @@ type Check struct {
 	Check func(ctx context.Context) error
 }
 
+// Stores are where the server reads and writes; all are required. The adapters of
+// package postgres implement them.
+type Stores struct {
+	Runtimes     Runtimes
+	RuntimePages ports.RuntimePager
+	Registrar    ports.RuntimeRegistrar
+	Versions     ports.EngineVersionStore
+	Operations   ports.OperationPager
+	Keys         ports.IdempotencyKeyStore
+}
+
 // Options are what a [Server] needs.
 type Options struct {
-	// Patcher, Runtimes and Operations are required.
-	Patcher    Patcher
-	Runtimes   Runtimes
-	Operations Operations
+	// Patcher and Stores are required.
+	Patcher Patcher
+	Stores  Stores
+
+	// Gate says who may pass; required, so that no server is open by mistake.
+	Gate Gate
+
+	// LoopbackOnly is for development, with a token that is no secret: the
+	// server then serves only on a loopback address and only requests that name
+	// a loopback host.
+	LoopbackOnly bool
+
+	// TLS, if it is set, is what connections are encrypted with.
+	TLS *tls.Config
+
+	// Rate and Burst bound the requests of each caller, per second and at once;
+	// zero means [DefaultRate] and [DefaultBurst].
+	Rate  float64
+	Burst int
+
+	// MaxWaiting bounds the callers that wait for a patch at once; beyond it the
+	// answer is 202 without a wait. Zero means [DefaultMaxWaiting].
+	MaxWaiting int
 
 	// Checks are what /readyz asks; names must differ.
 	Checks []Check
-
-	// Tokens say who may pass. Without any, New refuses unless AllowAnonymous
-	// is set.
-	Tokens Tokens
-
-	// AllowAnonymous lets everybody pass as [Anonymous]. It is for
-	// development: the server then serves only on a loopback address and only
-	// requests that name a loopback host. It excludes Tokens.
-	AllowAnonymous bool
 
 	// LameDuck is how long the server keeps accepting after it was told to
 	// stop while /readyz says "draining" already, so that load balancers
@@ -90,25 +135,38 @@ type Options struct {
 	// address out of service before it signals the process.
 	LameDuck time.Duration
 
+	// Metrics may be nil.
+	Metrics Metrics
+
 	// Logger defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
 // validate reports the first fault of the options.
 func (options Options) validate() error {
+	for _, part := range []struct {
+		name    string
+		missing bool
+	}{
+		{"patcher", options.Patcher == nil},
+		{"runtimes", options.Stores.Runtimes == nil},
+		{"runtime pages", options.Stores.RuntimePages == nil},
+		{"registrar", options.Stores.Registrar == nil},
+		{"engine versions", options.Stores.Versions == nil},
+		{"operations", options.Stores.Operations == nil},
+		{"idempotency keys", options.Stores.Keys == nil},
+	} {
+		if part.missing {
+			return errors.New("nil " + part.name)
+		}
+	}
 	switch {
-	case options.Patcher == nil:
-		return errors.New("nil patcher")
-	case options.Runtimes == nil:
-		return errors.New("nil runtimes")
-	case options.Operations == nil:
-		return errors.New("nil operations")
-	case options.AllowAnonymous && len(options.Tokens) > 0:
-		return errors.New("tokens and anonymous access exclude each other")
-	case !options.AllowAnonymous && len(options.Tokens) == 0:
-		return errors.New("no tokens: without them nobody may pass; give tokens, or allow anonymous access on loopback")
+	case options.Gate == nil:
+		return errors.New("nil gate: nobody would say who may pass")
 	case options.LameDuck < 0:
 		return fmt.Errorf("lame duck time %s is negative", options.LameDuck)
+	case options.Rate < 0 || options.Burst < 0 || options.MaxWaiting < 0:
+		return errors.New("rate, burst and the number of waiting callers must not be negative")
 	}
 	seen := map[string]bool{}
 	for _, check := range options.Checks {
@@ -127,15 +185,26 @@ func (options Options) validate() error {
 // embedding; [Server.Serve] is how it runs for real, because only that bounds
 // the times of a connection.
 type Server struct {
-	patcher    Patcher
-	runtimes   Runtimes
-	operations Operations
-	tokens     Tokens
-	anonymous  bool
-	lameDuck   time.Duration
-	logger     *slog.Logger
-	readiness  *readiness
-	handler    http.Handler
+	patcher      Patcher
+	runtimes     Runtimes
+	runtimePages ports.RuntimePager
+	registrar    ports.RuntimeRegistrar
+	versions     ports.EngineVersionStore
+	operations   ports.OperationPager
+	keys         ports.IdempotencyKeyStore
+
+	contract     *contractDocument
+	gate         Gate
+	limits       *rateLimits
+	loopbackOnly bool
+	tls          *tls.Config
+	// waiting holds one for each caller that waits for a patch.
+	waiting   chan struct{}
+	lameDuck  time.Duration
+	metrics   Metrics
+	logger    *slog.Logger
+	readiness *readiness
+	handler   http.Handler
 
 	// stopping ends when the server begins to drain, and never starts anew: a
 	// Server serves once.
@@ -143,35 +212,45 @@ type Server struct {
 	stop     context.CancelFunc
 }
 
-var _ http.Handler = (*Server)(nil)
+var (
+	_ http.Handler                   = (*Server)(nil)
+	_ contract.StrictServerInterface = (*Server)(nil)
+)
 
 // New returns a server over options, or an error that names what is missing or
-// contradictory. It fails closed: without tokens there is no server, unless
-// anonymous access is asked for by name.
+// contradictory. It fails closed: without a gate there is no server.
 func New(options Options) (*Server, error) {
+	loaded, err := ours()
+	if err != nil {
+		return nil, fmt.Errorf("new api: %w", err)
+	}
+	return newServer(options, loaded)
+}
+
+func newServer(options Options, loaded *contractDocument) (*Server, error) {
 	if err := options.validate(); err != nil {
 		return nil, fmt.Errorf("new api: %w", err)
 	}
-	logger := options.Logger
-	if logger == nil {
-		logger = slog.Default()
-	}
+	stores := options.Stores
 	stopping, stop := context.WithCancel(context.Background())
 	server := &Server{
-		patcher:    options.Patcher,
-		runtimes:   options.Runtimes,
-		operations: options.Operations,
-		tokens:     options.Tokens,
-		anonymous:  options.AllowAnonymous,
-		lameDuck:   options.LameDuck,
-		logger:     logger,
-		readiness:  newReadiness(options.Checks),
-		stopping:   stopping,
-		stop:       stop,
+		patcher: options.Patcher, runtimes: stores.Runtimes, runtimePages: stores.RuntimePages,
+		registrar: stores.Registrar, versions: stores.Versions, operations: stores.Operations, keys: stores.Keys,
+		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
+		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
+		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),
+		lameDuck: options.LameDuck, metrics: options.Metrics, logger: options.Logger,
+		readiness: newReadiness(options.Checks), stopping: stopping, stop: stop,
+	}
+	if server.metrics == nil {
+		server.metrics = silent{}
+	}
+	if server.logger == nil {
+		server.logger = slog.Default()
 	}
 	// The bound on bodies stands outside the router, where it sees the
 	// connection itself and can close it on a body that never ends.
-	server.handler = http.MaxBytesHandler(server.router(), MaxBody)
+	server.handler = http.MaxBytesHandler(asGet(server.router()), MaxBody)
 	return server, nil
 }
 
@@ -183,7 +262,8 @@ func (server *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // draining reports whether the server was told to stop.
 func (server *Server) draining() bool { return server.stopping.Err() != nil }
 
-// router lays the routes.
+// router lays the routes: the contract's by the generated code, behind
+// everything that has to be true before a request is decoded.
 func (server *Server) router() *gin.Engine {
 	// Process-wide, and the only mode in which gin prints nothing.
 	gin.SetMode(gin.ReleaseMode)
@@ -191,40 +271,59 @@ func (server *Server) router() *gin.Engine {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.RedirectFixedPath = false
+	// Handlers are given gin's context; with this it is the request's.
+	engine.ContextWithFallback = true
 	// Routes are matched on the path as it was sent, so that %2F in an id
 	// stays inside the id, where the check of its shape meets it.
 	engine.UseEscapedPath = true
-	engine.UnescapePathValues = true
+	engine.UnescapePathValues = false
 	// No header may tell us the client's address. Without proxies the call
 	// parses nothing, so there is no error to come.
 	_ = engine.SetTrustedProxies(nil)
 
-	engine.Use(server.identify, server.record, server.rescue, server.guardHost)
+	engine.Use(unescape, server.identify, server.record, server.rescue, server.guardHost)
 	engine.NoRoute(server.noRoute)
 	engine.NoMethod(server.noMethod)
+	server.layDocuments(engine)
 
-	read(engine, "/healthz", server.healthz)
-	read(engine, "/readyz", server.readyz)
-
-	internal := engine.Group("/api/v1/internal", server.authenticate)
-	internal.POST("/runtimes/:game_id/patch", server.patchRuntime)
-	read(internal, "/patches/:patch_id", server.showPatch)
-	read(internal, "/runtimes", server.listRuntimes)
-	read(internal, "/runtimes/:game_id", server.showRuntime)
-	read(internal, "/runtimes/:game_id/operations", server.listOperations)
+	handlers := contract.NewStrictHandlerWithOptions(server, nil, contract.StrictGinServerOptions{
+		RequestErrorHandlerFunc:  server.undecoded,
+		HandlerErrorFunc:         server.fail,
+		ResponseErrorHandlerFunc: server.fail,
+	})
+	contract.RegisterHandlersWithOptions(engine.Group("", server.admit, server.validate), handlers, contract.GinServerOptions{
+		ErrorHandler: func(c *gin.Context, err error, _ int) { server.undecoded(c, err) },
+	})
 	return engine
 }
 
-// read routes GET, and HEAD with it, as RFC 9110 wants of every server.
-func read(routes gin.IRoutes, path string, handler gin.HandlerFunc) {
-	routes.GET(path, handler)
-	routes.HEAD(path, handler)
+// asGet has HEAD answered as GET, as RFC 9110 wants of every server; net/http
+// leaves the body out by itself.
+func asGet(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			r = r.Clone(r.Context())
+			r.Method = http.MethodGet
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// undecoded answers what the generated code could not read although the
+// contract has let it pass, such as a time that no calendar has.
+func (server *Server) undecoded(c *gin.Context, err error) {
+	server.refuse(c, *refusal(patch.CodeInvalidRequest, "the request cannot be read: "+err.Error()))
 }
 
 func (server *Server) noRoute(c *gin.Context) {
-	server.refuse(c, refusal(codeNotFound, "there is nothing at this path"))
+	server.refuse(c, *refusal(codeNotFound, "there is nothing at this path"))
 }
 
 func (server *Server) noMethod(c *gin.Context) {
-	server.refuse(c, refusal(codeMethodNotAllowed, "this path takes "+c.Writer.Header().Get("Allow")))
+	allow := c.Writer.Header().Get("Allow")
+	if slices.Contains(strings.Split(allow, ", "), http.MethodGet) {
+		allow += ", " + http.MethodHead
+		c.Header("Allow", allow)
+	}
+	server.refuse(c, *refusal(codeMethodNotAllowed, "this path takes "+allow))
 }

@@ -16,8 +16,8 @@ import (
 	"galaxy/gamemaster/internal/domain/runtime"
 )
 
-// somePatch is a possible id.
-var somePatch = patch.DeriveID("demo-1", "admin", "key")
+// imagesJSON are from and to as they are told.
+const imagesJSON = `"from":{"version":"1.4.2","image_ref":"engine:1.4.2"},"to":{"version":"1.4.3","image_ref":"engine:1.4.3"}`
 
 func viewing(view patch.View, err error) func(context.Context, string) (patch.View, error) {
 	return func(context.Context, string) (patch.View, error) { return view, err }
@@ -33,11 +33,6 @@ func TestShowPatch(t *testing.T) {
 		Undo: &patch.Undo{Line: patch.LineInLine}, StartedAt: moment, FinishedAt: moment.Add(time.Minute),
 	}
 	ids := `"patch_id":"` + somePatch + `","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1",`
-	images := `"from":{"version":"1.4.2","image_ref":"engine:1.4.2"},"to":{"version":"1.4.3","image_ref":"engine:1.4.3"}`
-	none := `"from":{"version":"","image_ref":""},"to":{"version":"","image_ref":""}`
-	row := `{"game_id":"demo-1","status":"running","current_image_ref":"engine:1.4.3","current_engine_version":"1.4.3",` +
-		`"engine_health":"","next_generation_at":null,"skip_next_tick":false,"current_turn":0,` +
-		`"created_at":"2026-03-01T12:00:00Z","updated_at":"2026-03-01T12:00:00Z","started_at":null,"stopped_at":null,"finished_at":null}`
 	for name, test := range map[string]struct {
 		view patch.View
 		want string
@@ -48,21 +43,21 @@ func TestShowPatch(t *testing.T) {
 				Code: patch.CodeServiceUnavailable, LastError: "503",
 			}},
 			`{` + ids + `"state":"open","phase":"patching","step":"PatchContainer","attempts":3,"last_error":"503",` +
-				`"code":"service_unavailable",` + images + `}`,
+				`"code":"service_unavailable",` + imagesJSON + `}`,
 		},
 		"open, nothing known": {
 			patch.View{Handle: handle},
-			`{` + ids + `"state":"open","phase":"","step":"","attempts":0,"last_error":"",` + none + `}`,
+			`{` + ids + `"state":"open"}`,
 		},
 		"succeeded": {
 			patch.View{Handle: handle, Result: &done},
-			`{` + ids + `"state":"closed","outcome":"success","noop":false,` + images + `,"runtime":` + row +
+			`{` + ids + `"state":"closed","outcome":"success","noop":false,` + imagesJSON + `,"runtime":` + recordJSON +
 				`,"started_at":"2026-03-01T12:00:00Z","finished_at":"2026-03-01T12:00:01Z"}`,
 		},
 		"failed": {
 			patch.View{Handle: handle, Result: &failed, State: &patch.State{Phase: patch.PhaseDone}},
 			`{` + ids + `"state":"closed","outcome":"failure","code":"invalid_request","message":"version: no","field":"version",` +
-				`"noop":false,` + none + `,"undo":{"line":"in_line","row":{"version":"","image_ref":""}},` +
+				`"noop":false,"undo":{"line":"in_line"},` +
 				`"started_at":"2026-03-01T12:00:00Z","finished_at":"2026-03-01T12:01:00Z"}`,
 		},
 	} {
@@ -91,12 +86,16 @@ func TestInternalDetailIsNowhere(t *testing.T) {
 		require.NotContains(t, got.body, "canary")
 		require.Contains(t, got.body, "internal_error")
 	}
-	h.operations.EXPECT().ListByGame(gomock.Any(), "demo-1", 100).Return([]operation.OperationEntry{
-		{ErrorCode: "internal_error", ErrorMessage: "canary"}, {ErrorCode: "conflict", ErrorMessage: "told"},
-	}, nil)
-	got := h.do(t, http.MethodGet, "/api/v1/internal/runtimes/demo-1/operations", "")
-	require.NotContains(t, got.body, "canary")
-	require.Contains(t, got.body, "told")
+	rows := []operation.OperationEntry{
+		{Outcome: operation.OutcomeFailure, ErrorCode: "internal_error", ErrorMessage: "canary"},
+		{Outcome: operation.OutcomeFailure, ErrorCode: "conflict", ErrorMessage: "told"},
+	}
+	for _, path := range []string{"runtimes/demo-1/operations", "operations", "patches?state=closed"} {
+		h.audit.EXPECT().PageOperations(gomock.Any(), gomock.Any()).Return(rows, nil)
+		got := h.do(t, http.MethodGet, "/api/v1/internal/"+path, "")
+		require.NotContains(t, got.body, "canary")
+		require.Contains(t, got.body, "told")
+	}
 }
 
 // Looking in vain: an id that cannot be, one that is not, and a look that
@@ -105,14 +104,13 @@ func TestShowPatchInVain(t *testing.T) {
 	for _, id := range []string{"x", "demo-1", "demo-1.short", somePatch + "x", "Demo." + somePatch[7:], somePatch + "%00", "..%2f"} {
 		h := open(t)
 		got := h.raw(t, rawRequest("GET", "/api/v1/internal/patches/"+id, ""))
-		require.Equal(t, http.StatusBadRequest, got.status, got.body)
-		require.Equal(t, "patch_id", got.problem(t).Errors[0].Field)
+		got.blames(t, "patch_id")
 		h.patcher.untouched(t)
 	}
 	for name, test := range map[string]struct {
 		err    error
 		status int
-		code   patch.Code
+		code   string
 	}{
 		"not found":   {patch.ErrNotFound, 404, "patch_not_found"},
 		"unavailable": {&patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "canary"}, 503, "service_unavailable"},
@@ -123,8 +121,7 @@ func TestShowPatchInVain(t *testing.T) {
 			h := open(t)
 			h.patcher.look = viewing(patch.View{}, test.err)
 			got := h.do(t, http.MethodGet, "/api/v1/internal/patches/"+somePatch, "")
-			require.Equal(t, test.status, got.status)
-			require.Equal(t, test.code, got.problem(t).Code)
+			got.refused(t, test.status, test.code)
 			require.NotContains(t, got.body, "canary")
 		})
 	}
@@ -137,9 +134,7 @@ func TestShowRuntime(t *testing.T) {
 	h.runtimes.EXPECT().Get(gomock.Any(), "demo-1").Return(record("demo-1"), nil)
 	got := h.do(t, http.MethodGet, path, "")
 	require.Equal(t, http.StatusOK, got.status)
-	var row runtime.RuntimeRecord
-	got.decode(t, &row)
-	require.Equal(t, record("demo-1"), row)
+	require.JSONEq(t, recordJSON, got.body)
 
 	h.runtimes.EXPECT().Get(gomock.Any(), "demo-1").Return(record("demo-1"), nil)
 	got = h.do(t, http.MethodHead, path, "")
@@ -148,56 +143,14 @@ func TestShowRuntime(t *testing.T) {
 
 	h.runtimes.EXPECT().Get(gomock.Any(), "demo-1").Return(runtime.RuntimeRecord{}, runtime.ErrNotFound)
 	got = h.do(t, http.MethodGet, path, "")
-	require.Equal(t, http.StatusNotFound, got.status)
-	require.Equal(t, patch.CodeRuntimeNotFound, got.problem(t).Code)
+	got.refused(t, http.StatusNotFound, "runtime_not_found")
 
 	h.runtimes.EXPECT().Get(gomock.Any(), "demo-1").Return(runtime.RuntimeRecord{}, errors.New("canary"))
 	got = h.do(t, http.MethodGet, path, "")
-	require.Equal(t, http.StatusServiceUnavailable, got.status)
-	require.Equal(t, patch.CodeServiceUnavailable, got.problem(t).Code)
+	got.refused(t, http.StatusServiceUnavailable, "service_unavailable")
 	require.NotContains(t, got.body, "canary")
 	require.NotEmpty(t, got.header.Get("Retry-After"))
 	require.Contains(t, h.log.String(), "canary")
-}
-
-// All records or those of one status; an empty list is a list.
-func TestListRuntimes(t *testing.T) {
-	h := open(t)
-	const path = "/api/v1/internal/runtimes"
-	h.runtimes.EXPECT().List(gomock.Any()).Return([]runtime.RuntimeRecord{record("b"), record("a")}, nil)
-	got := h.do(t, http.MethodGet, path, "")
-	require.Equal(t, http.StatusOK, got.status)
-	require.Less(t, strings.Index(got.body, `"b"`), strings.Index(got.body, `"a"`))
-
-	for _, status := range runtime.Statuses() {
-		h.runtimes.EXPECT().ListByStatus(gomock.Any(), status).Return(nil, nil)
-		got = h.do(t, http.MethodGet, path+"?status="+string(status), "")
-		require.Equal(t, http.StatusOK, got.status)
-		require.JSONEq(t, `{"runtimes":[]}`, got.body)
-	}
-
-	h.runtimes.EXPECT().List(gomock.Any()).Return(nil, errors.New("canary"))
-	got = h.do(t, http.MethodGet, path, "")
-	require.Equal(t, http.StatusServiceUnavailable, got.status)
-	require.NotContains(t, got.body, "canary")
-}
-
-// The audit rows of a game, as many as asked for; an empty list is a list.
-func TestListOperations(t *testing.T) {
-	h := open(t)
-	const path = "/api/v1/internal/runtimes/demo-1/operations"
-	for query, limit := range map[string]int{"": 100, "?limit=1": 1, "?limit=1000": 1000} {
-		h.operations.EXPECT().ListByGame(gomock.Any(), "demo-1", limit).Return(nil, nil)
-		got := h.do(t, http.MethodGet, path+query, "")
-		require.Equal(t, http.StatusOK, got.status, got.body)
-		require.JSONEq(t, `{"operations":[]}`, got.body)
-	}
-	h.operations.EXPECT().ListByGame(gomock.Any(), "demo-1", 100).Return([]operation.OperationEntry{{ID: 2}, {ID: 1}}, nil)
-	got := h.do(t, http.MethodGet, path, "")
-	require.Less(t, strings.Index(got.body, `"id":2`), strings.Index(got.body, `"id":1`))
-
-	h.operations.EXPECT().ListByGame(gomock.Any(), "demo-1", 100).Return(nil, errors.New("canary"))
-	require.Equal(t, http.StatusServiceUnavailable, h.do(t, http.MethodGet, path, "").status)
 }
 
 // A query that is not understood is refused by name, and no store is asked.
@@ -208,7 +161,36 @@ func TestQueriesAreStrict(t *testing.T) {
 		"/runtimes?status=running%00":                            "status",
 		"/runtimes?status=running&status=running":                "status",
 		"/runtimes?Status=running":                               "Status",
-		"/runtimes?limit=1":                                      "limit",
+		"/runtimes?limit=0":                                      "limit",
+		"/runtimes?limit=1001":                                   "limit",
+		"/runtimes?at=2026-03-01T12:00:00Z":                      "at",
+		"/runtimes/due?status=running":                           "status",
+		"/runtimes/due?at=":                                      "at",
+		"/runtimes/due?at=now":                                   "at",
+		"/runtimes/due?at=2026-03-01":                            "at",
+		"/runtimes/due?at=2026-02-30T12:00:00Z":                  "at",
+		"/runtimes/due?at=2026-03-01T12:00:60Z":                  "at",
+		"/runtimes/due?at=2026-03-01T12:00:00%2B99:00":           "at",
+		"/runtimes/due?at=9999-12-31T23:59:59-12:00":             "at",
+		"/runtimes/due?at=0000-01-01T00:00:00Z":                  "at",
+		"/runtimes/due?at=0001-01-01T00:00:00Z":                  "at",
+		"/operations?outcome=":                                   "outcome",
+		"/operations?outcome=ok":                                 "outcome",
+		"/operations?error_code=":                                "error_code",
+		"/operations?error_code=Conflict":                        "error_code",
+		"/operations?error_code=" + strings.Repeat("a", 65):      "error_code",
+		"/operations?since=yesterday":                            "since",
+		"/operations?until=2026-13-01T12:00:00Z":                 "until",
+		"/operations?cursor=":                                    "cursor",
+		"/operations?cursor=" + strings.Repeat("a", 2049):        "cursor",
+		"/patches?state=":                                        "state",
+		"/patches?state=closing":                                 "state",
+		"/patches?game_id=":                                      "game_id",
+		"/patches?game_id=Demo-1":                                "game_id",
+		"/patches?status=running":                                "status",
+		"/engine-versions?status=retired":                        "status",
+		"/engine-versions?limit=1":                               "limit",
+		"/engine-versions/1.4.2?status=active":                   "status",
 		"/runtimes?a;b":                                          "query",
 		"/runtimes?status=%zz":                                   "query",
 		"/runtimes/demo-1?status=running":                        "status",
@@ -225,10 +207,7 @@ func TestQueriesAreStrict(t *testing.T) {
 		t.Run(target, func(t *testing.T) {
 			h := open(t)
 			got := h.raw(t, rawRequest("GET", "/api/v1/internal"+target, ""))
-			require.Equal(t, http.StatusBadRequest, got.status, got.body)
-			problem := got.problem(t)
-			require.Equal(t, patch.CodeInvalidRequest, problem.Code)
-			require.Equal(t, field, problem.Errors[0].Field)
+			got.blames(t, field)
 			h.patcher.untouched(t)
 		})
 	}

@@ -3,7 +3,6 @@ package api_test
 import (
 	"context"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
@@ -62,18 +60,16 @@ func TestPreferSaysHowLongToWait(t *testing.T) {
 					headers = append(headers, "Prefer", value)
 				}
 				began := time.Now()
-				recorder := httptest.NewRecorder()
-				h.server.ServeHTTP(recorder, ask(t, http.MethodPost, patchPath, goodBody, headers...))
+				got := h.call(t, http.MethodPost, patchPath, goodBody, headers...)
 				require.Equal(t, test.wait, time.Since(began))
 
-				require.Equal(t, http.StatusAccepted, recorder.Code)
-				require.Equal(t, test.applied, recorder.Header().Get("Preference-Applied"))
-				require.Equal(t, "1", recorder.Header().Get("Retry-After"))
+				require.Equal(t, http.StatusAccepted, got.status)
+				require.Equal(t, test.applied, got.header.Get("Preference-Applied"))
+				require.Equal(t, "1", got.header.Get("Retry-After"))
 				id := h.patcher.starts[0].PatchID
-				require.Equal(t, "/api/v1/internal/patches/"+id, recorder.Header().Get("Location"))
-				var accepted api.PatchAccepted
-				reply{body: recorder.Body.String()}.decode(t, &accepted)
-				require.Equal(t, api.PatchAccepted{PatchID: id, WorkflowID: "patch-runtime/demo-1", RunID: "run-1", State: "open"}, accepted)
+				require.Equal(t, "/api/v1/internal/patches/"+id, got.header.Get("Location"))
+				require.JSONEq(t, `{"patch_id":"`+id+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1",`+
+					`"game_id":"demo-1","state":"open"}`, got.body)
 				if test.wait == 0 {
 					require.Empty(t, h.patcher.awaits)
 				}
@@ -95,11 +91,10 @@ func TestPatchAnswersAsSoonAsItEnds(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		recorder := httptest.NewRecorder()
-		h.server.ServeHTTP(recorder, ask(t, http.MethodPost, patchPath, goodBody, "Prefer", "wait=30"))
+		got := h.call(t, http.MethodPost, patchPath, goodBody, "Prefer", "wait=30")
 		require.Equal(t, 7*time.Second, time.Since(began))
-		require.Equal(t, http.StatusOK, recorder.Code)
-		require.Equal(t, "wait=30", recorder.Header().Get("Preference-Applied"))
+		require.Equal(t, http.StatusOK, got.status)
+		require.Equal(t, "wait=30", got.header.Get("Preference-Applied"))
 	})
 }
 
@@ -113,11 +108,10 @@ func TestStartIsBounded(t *testing.T) {
 			return patch.Handle{}, ctx.Err()
 		}
 		began := time.Now()
-		recorder := httptest.NewRecorder()
-		h.server.ServeHTTP(recorder, ask(t, http.MethodPost, patchPath, goodBody))
+		got := h.call(t, http.MethodPost, patchPath, goodBody)
 		require.Equal(t, 10*time.Second, time.Since(began))
-		require.Equal(t, http.StatusServiceUnavailable, recorder.Code)
-		require.Contains(t, recorder.Body.String(), h.patcher.starts[0].PatchID)
+		require.Equal(t, http.StatusServiceUnavailable, got.status)
+		require.Contains(t, got.body, h.patcher.starts[0].PatchID)
 	})
 }
 
@@ -133,10 +127,9 @@ func TestClientThatGoesAwayMakesNoNoise(t *testing.T) {
 			return patch.Result{}, ctx.Err()
 		}
 		began := time.Now()
-		recorder := httptest.NewRecorder()
-		h.server.ServeHTTP(recorder, ask(t, http.MethodPost, patchPath, goodBody).WithContext(ctx))
+		got := h.serve(t, ask(t, http.MethodPost, patchPath, goodBody).WithContext(ctx))
 		require.Zero(t, time.Since(began))
-		require.Equal(t, http.StatusAccepted, recorder.Code)
+		require.Equal(t, http.StatusAccepted, got.status)
 		require.Contains(t, h.log.String(), `"level":"DEBUG"`)
 		for _, level := range []string{"INFO", "WARN", "ERROR"} {
 			require.NotContains(t, h.log.String(), level)

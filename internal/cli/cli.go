@@ -1,28 +1,25 @@
 // Package cli is the command line: it reads the environment, puts the parts
 // together and runs them. Everything may be known here; nobody knows it.
+//
+// What asks a running API does so by package client and knows nothing else of
+// the system; it prints tables for people, and with --json what the API says.
 package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
-)
+	kongcompletion "github.com/jotaen/kong-completion"
+	"github.com/mattn/go-isatty"
 
-// Exit codes of every command.
-const (
-	ExitDone = 0
-	// ExitFailed: it was tried and did not come about.
-	ExitFailed = 1
-	// ExitRefused: it cannot be done as asked; asking again changes nothing.
-	ExitRefused = 2
-	// ExitUsage: the command line is wrong (EX_USAGE of sysexits.h).
-	ExitUsage = 64
+	"galaxy/gamemaster/client"
+	"galaxy/gamemaster/internal/auth"
 )
 
 type grammar struct {
@@ -31,28 +28,50 @@ type grammar struct {
 	API     apiCommand     `cmd:"" name:"api" help:"Run the REST API."`
 	Worker  workerCommand  `cmd:"" help:"Run a Temporal worker."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date, or show how it stands."`
-	Patch   patchCommand   `cmd:"" help:"Patch a game over REST and show the phases as they pass."`
 	Rtmsim  rtmsimCommand  `cmd:"" help:"Run the Runtime Manager simulator (for development)."`
+
+	Patch      patchCommand      `cmd:"" help:"Patch a game and show the phases as they pass."`
+	Rollback   rollbackCommand   `cmd:"" help:"Patch a game back to an earlier version and show the phases as they pass."`
+	Patches    patchesCommand    `cmd:"" help:"List patches, look at one or cancel it."`
+	Runtimes   runtimesCommand   `cmd:"" help:"List games, look at one, register or delete its record."`
+	Versions   versionsCommand   `cmd:"" help:"List engine versions, look at one, add, deprecate or activate it."`
+	Operations operationsCommand `cmd:"" help:"List the audit log, of all games or of one."`
+	Token      tokenCommand      `cmd:"" help:"Prepare tokens for the API's auth file."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Show how to make the shell complete commands and flags."`
+}
+
+// choices are what flags offer, so that --help and completion know them.
+func choices() kong.Vars {
+	return kong.Vars{
+		"runtime_statuses": anyOf(client.RuntimeStarting, client.RuntimeRunning, client.RuntimeGenerationInProgress,
+			client.RuntimeGenerationFailed, client.RuntimeEngineUnreachable, client.RuntimeStopped, client.RuntimeFinished),
+		"version_statuses": anyOf(client.EngineVersionActive, client.EngineVersionDeprecated),
+		"outcomes":         anyOf(client.OutcomeSuccess, client.OutcomeFailure),
+		"scopes":           anyOf(auth.Scopes()...),
+	}
+}
+
+func anyOf[T ~string](values ...T) string {
+	list := make([]string, len(values))
+	for i, value := range values {
+		list[i] = string(value)
+	}
+	return strings.Join(list, ",")
 }
 
 // process is what a command may use of the process that it runs in.
 type process struct {
 	ctx     context.Context
+	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
 	environ map[string]string
+	// asks says that somebody sits at stdin, who can be asked.
+	asks bool
+	// bold says that stdout is a screen that shows bold text.
+	bold bool
 }
-
-// exit is an error with the exit code that it stands for.
-type exit struct {
-	code int
-	err  error
-}
-
-func (e *exit) Error() string { return e.err.Error() }
-func (e *exit) Unwrap() error { return e.err }
-
-func refused(err error) error { return &exit{code: ExitRefused, err: err} }
 
 // Main runs the command that args name and returns the exit code of the
 // process. An interrupt or SIGTERM ends the command in good order; a second one
@@ -62,7 +81,12 @@ func Main(args []string) int {
 	defer stop()
 	// Whoever asks twice does not want to wait.
 	context.AfterFunc(ctx, stop)
-	return run(&process{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, environ: environ()}, args)
+	variables := environ()
+	return run(&process{
+		ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: variables,
+		asks: isatty.IsTerminal(os.Stdin.Fd()),
+		bold: isatty.IsTerminal(os.Stdout.Fd()) && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb",
+	}, args)
 }
 
 func run(p *process, args []string) int {
@@ -70,15 +94,21 @@ func run(p *process, args []string) int {
 	exited := -1
 	parser, err := kong.New(&commands,
 		kong.Name("gamemaster"),
-		kong.Description("Patches running game engines through durable Temporal workflows."),
+		kong.Description("Patches running game engines through durable Temporal workflows.\n\n"+exitHelp),
 		kong.Writers(p.stdout, p.stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		choices(),
 	)
 	if err != nil {
 		fmt.Fprintln(p.stderr, "gamemaster:", err)
 		return ExitFailed
+	}
+	// Answers the shell when it is the shell that asks.
+	kongcompletion.Register(parser)
+	if exited >= 0 {
+		return exited
 	}
 	command, err := parser.Parse(args)
 	if exited >= 0 {
@@ -89,16 +119,10 @@ func run(p *process, args []string) int {
 		fmt.Fprintln(p.stderr, "gamemaster:", err)
 		return ExitUsage
 	}
-	err = command.Run(p)
-	if err == nil {
-		return ExitDone
+	if err = command.Run(p); err != nil {
+		fmt.Fprintln(p.stderr, "gamemaster:", printable(err.Error()))
 	}
-	fmt.Fprintln(p.stderr, "gamemaster:", err)
-	var coded *exit
-	if errors.As(err, &coded) {
-		return coded.code
-	}
-	return ExitFailed
+	return exitCode(err)
 }
 
 func environ() map[string]string {

@@ -53,6 +53,7 @@ func dialTemporal(options client.Options, logger *slog.Logger) (temporalConnecti
 		options.Namespace = client.DefaultNamespace
 	}
 	options.Logger = telemetry.ForTemporal(logger)
+	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, starter.DialOptions()...)
 	connection, err := client.NewLazyClient(options)
 	if err != nil {
 		return temporalConnection{}, fmt.Errorf("temporal at %s: %w", options.HostPort, err)
@@ -110,30 +111,37 @@ type apiParts struct {
 	temporal    temporalConnection
 	taskQueue   string
 	budgets     patch.Budgets
-	tokens      api.Tokens
 	logger      *slog.Logger
+	// options has what the others do not give: who may pass, and limits.
+	options api.Options
 }
 
-// newAPI puts the API together; without tokens it lets everybody pass, which
-// the server allows on loopback only.
+// newAPI puts the API together.
 func newAPI(parts apiParts) (*api.Server, error) {
-	log := postgres.NewOperationLog(parts.pool)
+	log, records := postgres.NewOperationLog(parts.pool), postgres.NewRuntimeRecords(parts.pool)
 	patches, err := starter.New(starter.Options{
 		Client: parts.temporal, AuditLog: log, TaskQueue: parts.taskQueue, Budgets: parts.budgets,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return api.New(api.Options{
-		Patcher: patches, Runtimes: postgres.NewRuntimeRecords(parts.pool), Operations: log,
-		Checks: []api.Check{
-			{Name: "postgres", Check: parts.pool.Ping},
-			{Name: "migrations", Check: checkMigrations(parts.databaseURL)},
-			{Name: "temporal", Check: parts.temporal.check},
-		},
-		Tokens: parts.tokens, AllowAnonymous: len(parts.tokens) == 0,
-		Logger: parts.logger,
-	})
+	options := parts.options
+	options.Patcher, options.Checks, options.Logger = patches, parts.checks(), parts.logger
+	options.Stores = api.Stores{
+		Runtimes: records, RuntimePages: records, Registrar: records,
+		Versions: postgres.NewEngineVersions(parts.pool), Operations: log,
+		Keys: postgres.NewIdempotencyKeys(parts.pool),
+	}
+	return api.New(options)
+}
+
+// checks are what has to work before requests can be served.
+func (parts apiParts) checks() []api.Check {
+	return []api.Check{
+		{Name: "postgres", Check: parts.pool.Ping},
+		{Name: "migrations", Check: checkMigrations(parts.databaseURL)},
+		{Name: "temporal", Check: parts.temporal.check},
+	}
 }
 
 // checkMigrations says which migrations are missing. Once none is, none can be

@@ -13,7 +13,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 
-	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/client"
 	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/patch"
@@ -55,7 +55,7 @@ func (c *demoCommand) Run(p *process) error {
 type scene struct {
 	title  string
 	gameID string
-	body   api.PatchBody
+	body   client.PatchRequest
 	// during runs beside the patch.
 	during func(context.Context, *stack) error
 	status int
@@ -69,17 +69,17 @@ type scene struct {
 func scenes() []scene {
 	return []scene{
 		{
-			title: "A patch that succeeds", gameID: "demo-1", body: api.PatchBody{Version: "1.4.3", Reason: "security fix"},
+			title: "A patch that succeeds", gameID: "demo-1", body: client.PatchRequest{Version: "1.4.3", Reason: "security fix"},
 			status: http.StatusOK, closes: patch.ClosesCompleted, version: "1.4.3", recreates: 1,
 		},
 		{
-			title: "One that is refused: another minor version", gameID: "demo-2", body: api.PatchBody{Version: "1.5.0"},
+			title: "One that is refused: another minor version", gameID: "demo-2", body: client.PatchRequest{Version: "1.5.0"},
 			status: http.StatusUnprocessableEntity, code: patch.CodeSemverPatchOnly, closes: patch.ClosesCompleted,
 			version: sampleVersion,
 		},
 		{
 			title: "One whose record changes meanwhile: the compare-and-swap loses, the container goes back", gameID: "demo-3",
-			body: api.PatchBody{Version: "1.4.4"}, during: loseTheSwap,
+			body: client.PatchRequest{Version: "1.4.4"}, during: loseTheSwap,
 			status: http.StatusConflict, code: patch.CodeConflict, closes: patch.ClosesCompleted,
 			version: sampleVersion, recreates: 2,
 		},
@@ -89,20 +89,20 @@ func scenes() []scene {
 func play(ctx context.Context, s *stack, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, demoBudget)
 	defer cancel()
-	client, err := newRESTClient(s.apiURL, "")
+	games, err := client.New(s.apiURL, client.WithToken(devToken))
 	if err != nil {
 		return err
 	}
 	for i, scene := range scenes() {
 		fmt.Fprintf(out, "\n%d. %s\n", i+1, scene.title)
-		if err := scene.play(ctx, s, client, out); err != nil {
+		if err := scene.play(ctx, s, games, out); err != nil {
 			return fmt.Errorf("scene %d: %w", i+1, err)
 		}
 	}
 	return nil
 }
 
-func (sc scene) play(ctx context.Context, s *stack, client *restClient, out io.Writer) error {
+func (sc scene) play(ctx context.Context, s *stack, games *client.Client, out io.Writer) error {
 	done := make(chan error, 1)
 	go func() {
 		if sc.during == nil {
@@ -111,7 +111,7 @@ func (sc scene) play(ctx context.Context, s *stack, client *restClient, out io.W
 		}
 		done <- sc.during(ctx, s)
 	}()
-	err := sc.ask(ctx, client, out)
+	err := sc.ask(ctx, games, out)
 	if duringErr := <-done; duringErr != nil {
 		return duringErr
 	}
@@ -121,34 +121,40 @@ func (sc scene) play(ctx context.Context, s *stack, client *restClient, out io.W
 	if err := sc.showRecord(ctx, s, out); err != nil {
 		return err
 	}
-	if err := sc.showAudit(ctx, client, out); err != nil {
+	if err := sc.showAudit(ctx, games, out); err != nil {
 		return err
 	}
 	return sc.showHistory(ctx, s, out)
 }
 
 // ask sends the request and shows the answer.
-func (sc scene) ask(ctx context.Context, client *restClient, out io.Writer) error {
-	path := "/api/v1/internal/runtimes/" + sc.gameID + "/patch"
-	body, err := json.Marshal(sc.body)
+func (sc scene) ask(ctx context.Context, games *client.Client, out io.Writer) error {
+	// The fields in the order of the document.
+	body, err := json.Marshal(struct {
+		Version string `json:"version"`
+		Reason  string `json:"reason,omitempty"`
+	}{sc.body.Version, sc.body.Reason})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "   POST %s %s\n", path, body)
-	var answer api.PatchDone
-	status, err := client.do(ctx, restRequest{http.MethodPost, path, map[string]string{"Prefer": "wait=60"}, sc.body}, &answer)
-	var problem *problemError
+	fmt.Fprintf(out, "   POST /api/v1/internal/runtimes/%s/patch %s\n", sc.gameID, body)
+	answer, err := games.Patch(ctx, sc.gameID, sc.body, client.PatchOptions{Wait: new(client.MaxWait)})
+	problem, ok := errors.AsType[*client.Error](err)
+	status := http.StatusOK
 	switch {
-	case errors.As(err, &problem):
+	case ok:
+		status = problem.HTTPStatus
 		fmt.Fprintf(out, "   answer     %d %s: %s\n", status, problem.Code, problem.Detail)
-		if problem.Undo != nil {
-			fmt.Fprintf(out, "   undo       %s\n", problem.Undo.Sentence())
+		if sentence := undone(problem.Undo); sentence != "" {
+			fmt.Fprintf(out, "   undo       %s\n", sentence)
 		}
-		if problem.Code != sc.code {
+		if string(problem.Code) != string(sc.code) {
 			return fmt.Errorf("the answer's code is %q, want %q", problem.Code, sc.code)
 		}
 	case err != nil:
 		return err
+	case answer.State == client.StateOpen:
+		status = http.StatusAccepted
 	default:
 		fmt.Fprintf(out, "   answer     %d %s: %s -> %s, patch %s\n", status, answer.Outcome, answer.From.Version, answer.To.Version, answer.PatchID)
 	}
@@ -175,10 +181,9 @@ func (sc scene) showRecord(ctx context.Context, s *stack, out io.Writer) error {
 }
 
 // showAudit shows the audit row that the patch left.
-func (sc scene) showAudit(ctx context.Context, client *restClient, out io.Writer) error {
-	var list api.OperationList
-	path := "/api/v1/internal/runtimes/" + sc.gameID + "/operations"
-	if _, err := client.do(ctx, restRequest{method: http.MethodGet, path: path}, &list); err != nil {
+func (sc scene) showAudit(ctx context.Context, games *client.Client, out io.Writer) error {
+	list, err := games.ListRuntimeOperations(ctx, sc.gameID, client.ListRuntimeOperationsParams{})
+	if err != nil {
 		return err
 	}
 	if len(list.Operations) != 1 || list.Operations[0].ErrorCode != string(sc.code) {

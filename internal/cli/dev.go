@@ -11,7 +11,6 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/config"
 	"galaxy/gamemaster/internal/telemetry"
 )
@@ -31,13 +30,13 @@ func (c *devCommand) Run(p *process) error {
 	if err != nil {
 		return refused(err)
 	}
-	var tokens api.Tokens
-	if settings.Tokens != "" {
-		if tokens, err = api.ParseTokens(settings.Tokens); err != nil {
-			return refused(fmt.Errorf("GAMEMASTER_TOKENS: %w", err))
+	if settings.AuthFile != "" {
+		// What is wrong with it shows before anything is started.
+		if _, err := devGate(settings.AuthFile, p.devLogger(settings)); err != nil {
+			return refused(err)
 		}
 	}
-	if err := c.checkAddresses(len(tokens) > 0); err != nil {
+	if err := c.checkAddresses(settings.AuthFile != ""); err != nil {
 		return refused(err)
 	}
 	dir, err := c.dataDir()
@@ -54,7 +53,7 @@ func (c *devCommand) Run(p *process) error {
 	s, err := startStack(p.ctx, stackOptions{
 		dir: dir, apiAddr: c.API, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
-		tokens: tokens, taskQueue: settings.TaskQueue, budgets: settings.Budgets(),
+		authFile: settings.AuthFile, taskQueue: settings.TaskQueue, budgets: settings.Budgets(),
 		progress: p.stderr, logger: p.devLogger(settings),
 	})
 	if err != nil {
@@ -67,14 +66,15 @@ func (c *devCommand) Run(p *process) error {
 	}
 	fmt.Fprintf(p.stdout, "  %-16s %s%s\n\n", "Data", dir, note)
 	fmt.Fprintf(p.stdout, "Try:  gamemaster patch demo-1 1.4.3 --server %s\n", s.apiURL)
-	fmt.Fprintf(p.stdout, "      curl -s %s/api/v1/internal/runtimes/demo-1/patch -H 'Content-Type: application/json' -d '{\"version\":\"1.4.4\"}'\n", s.apiURL)
+	fmt.Fprintf(p.stdout, "      curl -s %s/api/v1/internal/runtimes/demo-1/patch -H 'Authorization: Bearer %s' \\\n"+
+		"        -H 'Content-Type: application/json' -d '{\"version\":\"1.4.4\"}'\n", s.apiURL, s.tokenHint())
 	fmt.Fprintln(p.stdout, "Stop: Ctrl-C")
 	err = s.Wait(p.ctx)
 	return errors.Join(err, s.Close())
 }
 
 // checkAddresses refuses what would fail only after everything was started.
-func (c *devCommand) checkAddresses(tokens bool) error {
+func (c *devCommand) checkAddresses(guarded bool) error {
 	seen := map[string]string{}
 	for _, flag := range []struct{ name, addr string }{
 		{"--api", c.API}, {"--temporal", c.Temporal}, {"--ui", c.UI}, {"--rtm", c.RTM},
@@ -86,8 +86,8 @@ func (c *devCommand) checkAddresses(tokens bool) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w, want one such as 127.0.0.1:8080", flag.name, err)
 		}
-		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && (flag.name != "--api" || !tokens) {
-			return fmt.Errorf("%s: %s is not a loopback address, and nothing keeps strangers out there (GAMEMASTER_TOKENS does for the API)", flag.name, flag.addr)
+		if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && (flag.name != "--api" || !guarded) {
+			return fmt.Errorf("%s: %s is not a loopback address, and nothing keeps strangers out there (GAMEMASTER_AUTH_FILE does for the API)", flag.name, flag.addr)
 		}
 		if other, taken := seen[flag.addr]; taken && port != "0" {
 			return fmt.Errorf("%s and %s are both %s", other, flag.name, flag.addr)
@@ -97,13 +97,21 @@ func (c *devCommand) checkAddresses(tokens bool) error {
 	return nil
 }
 
+// tokenHint is what to put for the token in a command to try.
+func (s *stack) tokenHint() string {
+	if s.options.authFile == "" {
+		return devToken
+	}
+	return "TOKEN"
+}
+
 // describe prints where everything is. The database's password is not shown.
 func (s *stack) describe(out io.Writer) {
 	rtmNote := ""
 	if s.simulator != nil {
 		rtmNote = "  (simulator; control at /sim)"
 	}
-	fmt.Fprintf(out, "  %-16s %s\n", "API", s.apiURL)
+	fmt.Fprintf(out, "  %-16s %s  (token: %s; the contract is at /docs)\n", "API", s.apiURL, s.tokenHint())
 	if s.uiURL != "" {
 		fmt.Fprintf(out, "  %-16s %s\n", "Temporal UI", s.uiURL)
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 
 	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/patch"
@@ -37,11 +39,13 @@ type stackOptions struct {
 	// TEMPORAL_ADDRESS in environ.
 	databaseURL, rtmURL string
 	environ             map[string]string
-	tokens              api.Tokens
-	taskQueue           string
-	budgets             patch.Budgets
-	progress            io.Writer
-	logger              *slog.Logger
+	// authFile says who may pass; without one it is who has the token "dev", on
+	// loopback.
+	authFile  string
+	taskQueue string
+	budgets   patch.Budgets
+	progress  io.Writer
+	logger    *slog.Logger
 }
 
 func (o stackOptions) externalTemporal() bool { return o.environ["TEMPORAL_ADDRESS"] != "" }
@@ -228,9 +232,14 @@ func (s *stack) startWorker() error {
 }
 
 func (s *stack) startAPI(listener net.Listener) error {
+	gate, err := devGate(s.options.authFile, s.options.logger)
+	if err != nil {
+		return err
+	}
 	server, err := newAPI(apiParts{
 		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal,
-		taskQueue: s.options.taskQueue, budgets: s.options.budgets, tokens: s.options.tokens, logger: s.options.logger,
+		taskQueue: s.options.taskQueue, budgets: s.options.budgets, logger: s.options.logger,
+		options: api.Options{Gate: gate, LoopbackOnly: s.options.authFile == ""},
 	})
 	if err != nil {
 		return err
@@ -238,6 +247,24 @@ func (s *stack) startAPI(listener net.Listener) error {
 	s.apiURL = "http://" + listener.Addr().String()
 	s.serve("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	return nil
+}
+
+// devToken lets everybody on this machine pass. It is no secret, so that a
+// server with it is for loopback only.
+const devToken = "dev"
+
+// devGate lets those pass that the file names, or whoever has the token "dev".
+func devGate(authFile string, logger *slog.Logger) (*auth.Gate, error) {
+	if authFile != "" {
+		gate, err := auth.Open(authFile, auth.Options{Log: logger})
+		if err != nil {
+			return nil, fmt.Errorf("GAMEMASTER_AUTH_FILE: %w", err)
+		}
+		return gate, nil
+	}
+	return auth.New(auth.Policy{Tokens: []auth.Token{
+		{Name: devToken, SHA256: sha256.Sum256([]byte(devToken)), Scopes: auth.Scopes()},
+	}}, auth.Options{Log: logger})
 }
 
 // serve runs a part of this process until the stack is closed; a part that ends

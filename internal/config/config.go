@@ -22,8 +22,8 @@ type Config struct {
 	DatabaseURL string `env:"DATABASE_URL"`
 	// RTMURL is the base URL of Runtime Manager.
 	RTMURL string `env:"RTM_URL"`
-	// Tokens are the callers that the API lets in: "name:sha256,…".
-	Tokens string `env:"GAMEMASTER_TOKENS"`
+	// AuthFile names the file that says whom the API lets in; see package auth.
+	AuthFile string `env:"GAMEMASTER_AUTH_FILE"`
 	// TaskQueue is what the workers poll and the API starts on.
 	TaskQueue string `env:"GAMEMASTER_TASK_QUEUE" envDefault:"gamemaster"`
 
@@ -45,15 +45,15 @@ type Need string
 const (
 	NeedDatabase Need = "DATABASE_URL"
 	NeedRTM      Need = "RTM_URL"
-	NeedTokens   Need = "GAMEMASTER_TOKENS"
+	NeedAuth     Need = "GAMEMASTER_AUTH_FILE"
 )
 
 // mends says how each needed variable is to be given.
 var mends = map[Need]string{
 	NeedDatabase: "is not set; want a Postgres connection string such as postgres://user@host:5432/gamemaster",
 	NeedRTM:      "is not set; want the base URL of Runtime Manager such as http://rtm:8090",
-	NeedTokens: "is not set, so that nobody could pass; want name:sha256 of each caller's token, " +
-		"the digest as `printf %s TOKEN | sha256sum` prints it",
+	NeedAuth: "is not set, so that nobody could pass; want a YAML file with at least one auth mode: " +
+		"tokens, oidc or certificates (`gamemaster token hash` prints an entry for it)",
 }
 
 // Load reads environ, a map of names to values. The error joins everything that

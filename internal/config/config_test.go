@@ -33,9 +33,9 @@ func TestLoadReportsEverything(t *testing.T) {
 		"GAMEMASTER_UNDO_BUDGET":    "1ms",
 		"GAMEMASTER_LOG_LEVEL":      "loud",
 		"GAMEMASTER_LOG_FORMAT":     "xml",
-	}, config.NeedDatabase, config.NeedRTM, config.NeedTokens)
+	}, config.NeedDatabase, config.NeedRTM, config.NeedAuth)
 	for _, name := range []string{
-		"DATABASE_URL is not set", "RTM_URL:", "GAMEMASTER_TOKENS is not set", "GAMEMASTER_STORE_BUDGET:",
+		"DATABASE_URL is not set", "RTM_URL:", "GAMEMASTER_AUTH_FILE is not set", "GAMEMASTER_STORE_BUDGET:",
 		"GAMEMASTER_MANAGER_BUDGET:", "GAMEMASTER_UNDO_BUDGET:", "GAMEMASTER_LOG_LEVEL:", "GAMEMASTER_LOG_FORMAT:",
 	} {
 		require.ErrorContains(t, err, name)

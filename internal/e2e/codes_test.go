@@ -18,6 +18,8 @@ type codeRow struct {
 	// prepare returns the game; nil means an ordinary one.
 	prepare func(*rig) string
 	version string
+	// expected is the version that the request expects; may be empty.
+	expected string
 	// during runs while the patch is recreating the container, which then
 	// takes slow milliseconds or, with hang, for ever.
 	during func(*rig, string)
@@ -71,6 +73,8 @@ func codeRows() []codeRow {
 			prepare: with(setStatus("stopped")), status: http.StatusConflict, closes: completed, ends: "1.4.2"},
 		{name: "semver_patch_only", version: "1.5.0", code: patch.CodeSemverPatchOnly,
 			status: http.StatusUnprocessableEntity, closes: completed, ends: "1.4.2"},
+		{name: "precondition_failed", version: "1.4.3", expected: "1.4.1", code: patch.CodePreconditionFailed,
+			status: http.StatusPreconditionFailed, closes: completed, ends: "1.4.2"},
 		{name: "conflict", version: "1.4.3", code: patch.CodeConflict, fault: slow,
 			during: setStatus("engine_unreachable"),
 			status: http.StatusConflict, closes: completed, recreates: 2, ends: "1.4.2"},
@@ -122,7 +126,7 @@ func (row codeRow) check(t *testing.T, shared *rig) {
 		row.fault.GameID = game
 		r.fault(row.fault)
 	}
-	answers := r.patchBeside(game, row.version)
+	answers := r.askBeside(game, map[string]any{"version": row.version, "expected_version": row.expected})
 	if row.during != nil {
 		r.awaitCall(game)
 		row.during(&r, game)
@@ -135,6 +139,8 @@ func (row codeRow) check(t *testing.T, shared *rig) {
 	require.Equal(t, patchID, rows[0].PatchID)
 	require.Equal(t, string(row.code), rows[0].ErrorCode)
 	require.Equal(t, operation.OpSourceAdminRest, rows[0].OpSource)
+	require.Equal(t, everything().name, rows[0].Actor)
+	require.Equal(t, everything().name, rows[0].SourceRef)
 	if row.ends != "" {
 		r.requireInLine(game, row.ends, row.recreates)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,7 +45,7 @@ func TestPatchCommand(t *testing.T) {
 		{"refused", shell, []string{"patch", game, "1.5.0"}, 2, "semver_patch_only"},
 		{"not a game id", shell, []string{"patch", "No/Such", "1.4.3"}, 2, "game_id"},
 		{"wrong token", []string{shell[0], "GAMEMASTER_TOKEN=guessed"}, []string{"patch", game, "1.4.4"}, 2, "unauthorized"},
-		{"nobody there", []string{"GAMEMASTER_SERVER=http://127.0.0.1:1"}, []string{"patch", game, "1.4.4"}, 1, "no answer"},
+		{"nobody there", []string{"GAMEMASTER_SERVER=http://127.0.0.1:1"}, []string{"patch", game, "1.4.4"}, 75, "no answer"},
 		{"not a URL", []string{"GAMEMASTER_SERVER=nowhere"}, []string{"patch", game, "1.4.4"}, 2, "nowhere"},
 		{"no version", shell, []string{"patch", game}, 64, "version"},
 	} {
@@ -67,7 +69,14 @@ func TestRefusesToStart(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = taken.Close() })
 	database := stacktest.Database(t)
-	digest := fmt.Sprintf("GAMEMASTER_TOKENS=ops:%064d", 0)
+	good := (&rig{t: t, authFile: filepath.Join(t.TempDir(), "auth.yaml")})
+	good.admit(everything())
+	let := "GAMEMASTER_AUTH_FILE=" + good.authFile
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	require.NoError(t, os.WriteFile(bad, []byte("tokens:\n  - name: ops\n    sha256: s3cret\n    scopes: [runtime:read]\n"), 0o600))
+	certificates := filepath.Join(t.TempDir(), "certificates.yaml")
+	require.NoError(t, os.WriteFile(certificates,
+		[]byte("certificates:\n  - name: ops\n    dns_name: ops.example\n    scopes: [runtime:read]\n"), 0o600))
 	for _, row := range []struct {
 		name    string
 		environ []string
@@ -75,17 +84,32 @@ func TestRefusesToStart(t *testing.T) {
 		code    int
 		says    []string
 	}{
-		{"api without anything", nil, []string{"api"}, 2, []string{"DATABASE_URL is not set", "GAMEMASTER_TOKENS is not set"}},
+		{"api without anything", nil, []string{"api"}, 2, []string{"DATABASE_URL is not set", "GAMEMASTER_AUTH_FILE is not set", "tokens, oidc or certificates"}},
 		{"worker without anything", nil, []string{"worker"}, 2, []string{"DATABASE_URL is not set", "RTM_URL is not set"}},
 		{"migrate without anything", nil, []string{"migrate", "up"}, 2, []string{"DATABASE_URL is not set"}},
 		{
 			"token instead of its digest",
-			[]string{"DATABASE_URL=" + database, "GAMEMASTER_TOKENS=ops:s3cret"},
-			[]string{"api"}, 2, []string{"GAMEMASTER_TOKENS"},
+			[]string{"DATABASE_URL=" + database, "GAMEMASTER_AUTH_FILE=" + bad},
+			[]string{"api"}, 2, []string{"GAMEMASTER_AUTH_FILE", "tokens[0].sha256"},
+		},
+		{
+			"certificates that nobody could show",
+			[]string{"DATABASE_URL=" + database, "GAMEMASTER_AUTH_FILE=" + certificates},
+			[]string{"api"}, 2, []string{"GAMEMASTER_AUTH_FILE", "--client-ca"},
+		},
+		{
+			"no auth file there",
+			[]string{"DATABASE_URL=" + database, "GAMEMASTER_AUTH_FILE=" + bad + ".none"},
+			[]string{"api"}, 2, []string{"GAMEMASTER_AUTH_FILE"},
+		},
+		{
+			"key without certificate",
+			[]string{"DATABASE_URL=" + database, let},
+			[]string{"api", "--tls-key", bad}, 2, []string{"--tls-cert"},
 		},
 		{
 			"no database there",
-			[]string{"DATABASE_URL=postgres://u:s3cret@127.0.0.1:1/d", digest},
+			[]string{"DATABASE_URL=postgres://u:s3cret@127.0.0.1:1/d", let},
 			[]string{"api"}, 1, []string{"DATABASE_URL"},
 		},
 		{
@@ -100,7 +124,7 @@ func TestRefusesToStart(t *testing.T) {
 		},
 		{
 			"taken port",
-			[]string{"DATABASE_URL=" + database, digest},
+			[]string{"DATABASE_URL=" + database, let},
 			[]string{"api", "--addr", taken.Addr().String()}, 1, []string{"api: address " + taken.Addr().String() + " is already in use"},
 		},
 		{"simulator's port taken", nil, []string{"rtmsim", "--addr", taken.Addr().String()}, 1, []string{"rtmsim: address " + taken.Addr().String()}},
@@ -121,7 +145,8 @@ func TestRefusesToStart(t *testing.T) {
 	}
 }
 
-// TestReadyz proves that readiness names the part that is missing.
+// TestReadyz proves that readiness names the part that is missing, and why on
+// the admin listener only.
 func TestReadyz(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -129,9 +154,17 @@ func TestReadyz(t *testing.T) {
 	require.Equal(t, http.StatusOK, ready.status, ready.body)
 
 	checks := func(environ ...string) map[string]any {
-		without := newRigWithoutAPI(t, environ...)
-		without.startAPI()
+		without := newRigWithoutAPI(t, append(environ, "GAMEMASTER_API_ADMIN=127.0.0.1:0")...)
+		p := start(t, without.environ, "api", "--addr", "127.0.0.1:0")
+		admin := fmt.Sprintf("http://%s", p.awaitLog("admin pages are listening")["addr"])
+		without.url = fmt.Sprintf("http://%s", p.awaitLog("api is listening")["addr"])
 		require.Equal(t, http.StatusOK, without.call(http.MethodGet, "/healthz", "").status)
+		stranger := without.call(http.MethodGet, "/readyz", "")
+		require.Equal(t, http.StatusServiceUnavailable, stranger.status)
+		for _, verdict := range stranger.body["checks"].(map[string]any) {
+			require.Contains(t, []any{"ok", "failing"}, verdict)
+		}
+		without.url = admin
 		answer := without.call(http.MethodGet, "/readyz", "")
 		require.Equal(t, http.StatusServiceUnavailable, answer.status)
 		return answer.body["checks"].(map[string]any)

@@ -26,7 +26,7 @@ func startDev(t *testing.T, dir string, environ ...string) *dev {
 	t.Helper()
 	d := &dev{
 		process: start(t, environ, "dev", "--data", dir, "--api=", "--temporal=", "--ui=", "--rtm="),
-		rig:     &rig{t: t},
+		rig:     &rig{t: t, token: "dev"},
 	}
 	where := func(part string) string {
 		line := d.awaitLine(part, func(line string) bool { return strings.HasPrefix(line, "  "+part+" ") })
@@ -100,7 +100,10 @@ func TestDevSurvivesKill(t *testing.T) {
 	for _, game := range []string{"demo-1", "demo-3", "demo-4"} {
 		open = append(open, d.async(game, "1.4.3"))
 	}
-	d.awaitPatch(open[2], "the second attempt", func(body map[string]any) bool { return body["attempts"].(float64) > 1 })
+	d.awaitPatch(open[2], "the second attempt", func(body map[string]any) bool {
+		attempts, _ := body["attempts"].(float64)
+		return attempts > 1
+	})
 	family := d.family()
 	require.Len(t, family, 3, "dev, postgres, temporal")
 	for _, pid := range family {
@@ -172,7 +175,7 @@ func TestBesideDev(t *testing.T) {
 func TestDevOnForeignParts(t *testing.T) {
 	t.Parallel()
 	r := newRigWithoutAPI(t)
-	d := startDev(t, stacktest.Dir(t), append(r.environ, "GAMEMASTER_TOKENS=")...)
+	d := startDev(t, stacktest.Dir(t), append(r.environ, "GAMEMASTER_AUTH_FILE=")...)
 	require.Len(t, d.family(), 1, "no server of its own")
 	game := r.game()
 	require.Equal(t, http.StatusOK, d.patch(game, "1.4.3").status)

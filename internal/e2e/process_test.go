@@ -135,6 +135,22 @@ func (p *process) awaitLog(message string) map[string]any {
 	return entry
 }
 
+// awaitLogUntil does something again and again until a log line has that value
+// under that key.
+func (p *process) awaitLogUntil(t *testing.T, key, value string, again func()) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		again()
+		for line := range strings.Lines(p.printed()) {
+			var entry map[string]any
+			if json.Unmarshal([]byte(line), &entry) == nil && entry[key] == value {
+				return true
+			}
+		}
+		return false
+	}, patience, waitTick)
+}
+
 // runToEnd runs the binary and returns its exit code and what it printed.
 func runToEnd(t *testing.T, environ []string, args ...string) (code int, printed string) {
 	t.Helper()

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 
 	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/devstack/stacktest"
 	"galaxy/gamemaster/internal/domain/engineversion"
@@ -30,7 +33,7 @@ import (
 	"galaxy/gamemaster/internal/domain/runtime"
 )
 
-const token = "e2e-token"
+const token = "e2e-token-of-the-tests"
 
 func image(version string) string { return "registry.example/engine:" + version }
 
@@ -42,6 +45,32 @@ type rig struct {
 	simulator *rtmsim.Simulator
 	temporal  client.Client
 	url       string
+	// token is what the API is asked with.
+	token    string
+	authFile string
+}
+
+// holder is who may pass with a token.
+type holder struct {
+	name, token string
+	scopes      []auth.Scope
+	games       []string
+}
+
+// everything is the holder whom the tests are, unless they say otherwise.
+func everything() holder { return holder{name: "e2e", token: token, scopes: auth.Scopes()} }
+
+// admit writes the auth file anew: the holders may pass from now on, and nobody
+// else.
+func (r *rig) admit(holders ...holder) {
+	r.t.Helper()
+	text := "tokens:\n"
+	for _, holder := range holders {
+		entry, err := auth.Entry(holder.name, holder.scopes, holder.games, holder.token)
+		require.NoError(r.t, err)
+		text += entry
+	}
+	require.NoError(r.t, os.WriteFile(r.authFile, []byte(text), 0o600))
 }
 
 // newRig makes a database with the sample versions, a simulator, an API and no
@@ -56,7 +85,7 @@ func newRig(t *testing.T, environ ...string) *rig {
 func newRigWithoutAPI(t *testing.T, environ ...string) *rig {
 	t.Helper()
 	databaseURL := stacktest.Database(t)
-	r := &rig{t: t, simulator: rtmsim.New()}
+	r := &rig{t: t, simulator: rtmsim.New(), token: token}
 	manager := httptest.NewServer(r.simulator)
 	t.Cleanup(func() {
 		r.simulator.Close()
@@ -71,11 +100,12 @@ func newRigWithoutAPI(t *testing.T, environ ...string) *rig {
 	})
 	require.NoError(t, err)
 	t.Cleanup(r.temporal.Close)
-	digest := sha256.Sum256([]byte(token))
+	r.authFile = filepath.Join(t.TempDir(), "auth.yaml")
+	r.admit(everything())
 	r.environ = append([]string{
 		"DATABASE_URL=" + databaseURL, "RTM_URL=" + manager.URL, "TEMPORAL_ADDRESS=" + temporal.Address(),
 		"GAMEMASTER_TASK_QUEUE=" + rand.Text(),
-		fmt.Sprintf("GAMEMASTER_TOKENS=e2e:%x", digest),
+		"GAMEMASTER_AUTH_FILE=" + r.authFile,
 	}, environ...)
 	r.register(map[string]engineversion.Status{
 		"1.4.1": engineversion.StatusDeprecated, "1.4.2": engineversion.StatusActive,
@@ -160,7 +190,7 @@ func (r *rig) try(ctx context.Context, method, path, body string, headers ...str
 	if err != nil {
 		return answer{}, err
 	}
-	request.Header.Set("Authorization", "Bearer "+token)
+	request.Header.Set("Authorization", "Bearer "+r.token)
 	if body != "" {
 		request.Header.Set("Content-Type", "application/json")
 	}
@@ -195,9 +225,17 @@ func (r *rig) patch(game, version string, headers ...string) answer {
 
 // patchBeside is patch while the test goes on; see await.
 func (r *rig) patchBeside(game, version string, headers ...string) <-chan result {
+	return r.askBeside(game, map[string]any{"version": version}, headers...)
+}
+
+// askBeside is patchBeside with any body; empty texts are left out of it.
+func (r *rig) askBeside(game string, body map[string]any, headers ...string) <-chan result {
+	maps.DeleteFunc(body, func(_ string, value any) bool { return value == "" })
+	encoded, err := json.Marshal(body)
+	require.NoError(r.t, err)
 	results := make(chan result, 1)
 	go func() {
-		a, err := r.try(r.t.Context(), http.MethodPost, base+"/runtimes/"+game+"/patch", `{"version":"`+version+`"}`,
+		a, err := r.try(r.t.Context(), http.MethodPost, base+"/runtimes/"+game+"/patch", string(encoded),
 			append([]string{"Prefer: wait=60"}, headers...)...)
 		results <- result{a, err}
 	}()

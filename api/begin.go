@@ -1,0 +1,196 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"galaxy/gamemaster/api/contract"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// begun is a patch that a request stands for from now on.
+type begun struct {
+	handle patch.Handle
+	// result is how it ended, when that is known already.
+	result *patch.Result
+}
+
+// begin starts the patch that was asked for, or finds the one that its
+// Idempotency-Key stands for.
+func (server *Server) begin(ctx context.Context, a asked, caller string) (begun, error) {
+	if a.key == "" {
+		handle, err := server.start(ctx, a)
+		return begun{handle: handle}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	return server.beginOnce(ctx, a, caller)
+}
+
+// beginOnce starts the patch if this request is the one that may: of requests
+// with one key that come at once, the others wait for what it comes to. Should
+// its process die, one of them takes its place when its lease is over.
+func (server *Server) beginOnce(ctx context.Context, a asked, caller string) (begun, error) {
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		key, err := server.keys.Claim(ctx, ports.ClaimInput{
+			Caller: caller, Key: a.key, Fingerprint: a.fingerprint[:], PatchID: a.request.PatchID, Lease: claimLease,
+		})
+		switch {
+		case err != nil:
+			return begun{}, storeFault("claim an idempotency key", err)
+		case !bytes.Equal(key.Fingerprint, a.fingerprint[:]):
+			return begun{}, faulty(codeKeyReused, headerIdempotencyKey, "belongs to another request, take another for this one")
+		case key.Settled():
+			return server.settled(key)
+		case key.Claim != "":
+			return server.startOnce(ctx, a, caller, key)
+		}
+		select {
+		case <-ctx.Done():
+			return begun{}, startFault(a.request, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// settled returns the patch that a key stands for.
+func (server *Server) settled(key ports.IdempotencyKey) (begun, error) {
+	gameID, _ := patch.GameOf(key.PatchID)
+	found := begun{handle: patch.Handle{
+		PatchID: key.PatchID, GameID: gameID, WorkflowID: patch.WorkflowID(gameID), RunID: key.RunID, Joined: true,
+	}}
+	if key.Result == nil {
+		return found, nil
+	}
+	var result patch.Result
+	if err := json.Unmarshal(key.Result, &result); err != nil {
+		return begun{}, internal("read a result that was kept", err)
+	}
+	found.result = &result
+	return found, nil
+}
+
+// startOnce starts the patch under a claim. When another request noted the key
+// first and came to no end, what it began is looked for before anything is
+// started.
+func (server *Server) startOnce(ctx context.Context, a asked, caller string, key ports.IdempotencyKey) (begun, error) {
+	takenOver := key.PatchID != a.request.PatchID
+	a.request.PatchID = key.PatchID
+	if takenOver {
+		view, err := server.patcher.Look(ctx, key.PatchID)
+		if err == nil {
+			server.settle(ctx, a, caller, view.Handle)
+			return begun{handle: view.Handle, result: view.Result}, nil
+		}
+		if !errors.Is(err, patch.ErrNotFound) {
+			return begun{}, startFault(a.request, err)
+		}
+	}
+	handle, err := server.start(ctx, a)
+	if err != nil {
+		if !mayHaveBegun(err) {
+			server.release(ctx, a, caller, key.Claim)
+		}
+		return begun{}, err
+	}
+	server.settle(ctx, a, caller, handle)
+	return begun{handle: handle}, nil
+}
+
+// start starts the patch within bounded time; a rollback is first told its
+// version. Every error is a [*problem].
+func (server *Server) start(ctx context.Context, a asked) (patch.Handle, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	request, err := server.target(ctx, a)
+	if err != nil {
+		return patch.Handle{}, err
+	}
+	handle, err := server.patcher.Start(ctx, request)
+	if err != nil {
+		return patch.Handle{}, startFault(request, err)
+	}
+	return handle, nil
+}
+
+// mayHaveBegun reports whether a start that failed may have come to a run all
+// the same: then the claim stays until its lease is over, and who comes next
+// looks for the run. Otherwise the key may be used again at once.
+func mayHaveBegun(err error) bool {
+	p, ok := errors.AsType[*problem](err)
+	return !ok || (p.Code == contract.ProblemCode(patch.CodeServiceUnavailable) && p.PatchID != "") ||
+		p.Code == contract.ProblemCode(patch.CodeInternalError)
+}
+
+// keyPatience bounds the notes that are made behind a caller who may be gone.
+const keyPatience = 5 * time.Second
+
+// settle notes the run that the key stands for. Should that fail, the next
+// request with the key finds the run by the patch id.
+func (server *Server) settle(ctx context.Context, a asked, caller string, handle patch.Handle) {
+	server.note(ctx, "settle an idempotency key", func(ctx context.Context) error {
+		return server.keys.Settle(ctx, ports.SettleInput{
+			Caller: caller, Key: a.key, PatchID: handle.PatchID, RunID: handle.RunID,
+		})
+	})
+}
+
+func (server *Server) release(ctx context.Context, a asked, caller, claim string) {
+	server.note(ctx, "release an idempotency key", func(ctx context.Context) error {
+		return server.keys.Release(ctx, caller, a.key, claim)
+	})
+}
+
+// keep notes how the patch of a key ended, for when Temporal has forgotten it.
+func (server *Server) keep(ctx context.Context, a asked, caller string, result patch.Result) {
+	if a.key == "" {
+		return
+	}
+	server.note(ctx, "keep the result of an idempotency key", func(ctx context.Context) error {
+		encoded, err := json.Marshal(result)
+		if err != nil {
+			return err
+		}
+		return server.keys.KeepResult(ctx, caller, a.key, encoded)
+	})
+}
+
+// note writes something down that the answer does not depend on, also when the
+// caller has gone.
+func (server *Server) note(ctx context.Context, doing string, write func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyPatience)
+	defer cancel()
+	if err := write(ctx); err != nil {
+		server.logger.LogAttrs(ctx, slog.LevelWarn, "dependency failed", slog.String("err", fmt.Sprintf("%s: %s", doing, err)))
+	}
+}
+
+// startFault is the problem of a patch that could not be started. Why a service
+// is unavailable is logged, not told: its words name hosts and ports.
+func startFault(request patch.Request, err error) *problem {
+	reason, refused := errors.AsType[*patch.Refusal](err)
+	switch {
+	case refused && reason.Code == patch.CodeServiceUnavailable && reason.PatchID == "":
+		return unavailable("start the patch", err)
+	case refused && reason.Code != patch.CodeServiceUnavailable:
+		p := told(reason)
+		if reason.PatchID != "" {
+			p.WorkflowID = patch.WorkflowID(request.GameID)
+		}
+		return p
+	case refused, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		// A call without an answer may have had its effect, hence the id.
+		p := refusal(patch.CodeServiceUnavailable,
+			"whether the patch was started is not known; look at patch_id, or send the request again")
+		p.PatchID, p.cause = request.PatchID, fmt.Errorf("start the patch: %w", err)
+		return p
+	default:
+		return internal("start the patch", err)
+	}
+}

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/auth"
+	"galaxy/gamemaster/internal/config"
+	"galaxy/gamemaster/internal/telemetry"
+)
+
+type apiCommand struct {
+	Addr  string `help:"Address to listen on." default:"127.0.0.1:8080" env:"GAMEMASTER_API_ADDR"`
+	Admin string `help:"Address for /metrics, /debug/pprof and detailed probes; nowhere by default. Who reaches it has to be trusted." env:"GAMEMASTER_API_ADMIN"`
+
+	tlsFlags
+	apiLimits
+	LameDuck time.Duration `help:"How long to go on accepting after SIGTERM while /readyz says draining." default:"0s" env:"GAMEMASTER_LAME_DUCK"`
+}
+
+// apiLimits are the limits that a deployment may set.
+type apiLimits struct {
+	Rate       float64 `help:"Requests per second that each caller may send." default:"100" env:"GAMEMASTER_RATE"`
+	Burst      int     `help:"Requests that each caller may send at once." default:"200" env:"GAMEMASTER_BURST"`
+	MaxWaiting int     `help:"Callers that may wait for a patch at once; beyond it the answer is 202 without a wait." default:"1000" env:"GAMEMASTER_MAX_WAITING"`
+}
+
+func (l apiLimits) check() error {
+	if l.Rate <= 0 || l.Burst <= 0 || l.MaxWaiting <= 0 {
+		return errors.New("--rate, --burst and --max-waiting have to be above zero")
+	}
+	return nil
+}
+
+// Run serves the API until the process is told to stop.
+func (c *apiCommand) Run(p *process) error {
+	settings, err := config.Load(p.environ, config.NeedDatabase, config.NeedAuth)
+	if err != nil {
+		return refused(err)
+	}
+	logger := p.logger(settings)
+	gate, err := c.gate(settings, logger)
+	if err != nil {
+		return refused(err)
+	}
+	encryption, err := c.config()
+	if err != nil {
+		return refused(err)
+	}
+	if err := c.check(); err != nil {
+		return refused(err)
+	}
+	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-api"))
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	defer pool.Close()
+	temporal, err := connectTemporal(p.environ, logger)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	metrics := telemetry.NewHTTPMetrics()
+	parts := apiParts{
+		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal,
+		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger,
+		options: api.Options{
+			Gate: gate, TLS: encryption, Rate: c.Rate, Burst: c.Burst, MaxWaiting: c.MaxWaiting,
+			LameDuck: c.LameDuck, Metrics: metrics,
+		},
+	}
+	server, err := newAPI(parts)
+	if err != nil {
+		return err
+	}
+	if err := serveAside(p.ctx, aside{"admin pages", c.Admin, logger, metrics.Admin(api.Probes(parts.checks()))}); err != nil {
+		return err
+	}
+	listener, err := listen("api", c.Addr)
+	if err != nil {
+		return err
+	}
+	c.announce(logger, listener, temporal)
+	go pruneKeys(p.ctx, postgres.NewIdempotencyKeys(pool), logger)
+	return server.Serve(p.ctx, listener)
+}
+
+// gate opens the policy, and refuses one that could not let in everybody whom
+// it names.
+func (c *apiCommand) gate(settings config.Config, logger *slog.Logger) (*auth.Gate, error) {
+	gate, err := auth.Open(settings.AuthFile, auth.Options{Log: logger})
+	if err != nil {
+		return nil, fmt.Errorf("GAMEMASTER_AUTH_FILE: %w", err)
+	}
+	if gate.NeedsClientCA() && c.ClientCA == "" {
+		return nil, errors.New("GAMEMASTER_AUTH_FILE: names client certificates, which nobody could show; give --tls-cert, --tls-key and --client-ca")
+	}
+	return gate, nil
+}
+
+func (c *apiCommand) announce(logger *slog.Logger, listener net.Listener, temporal temporalConnection) {
+	logger.Info("api is listening", "addr", listener.Addr().String(), "tls", c.TLSCert != "",
+		"temporal", temporal.address, "namespace", temporal.namespace)
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && c.TLSCert == "" {
+		logger.Warn("tokens travel in the clear unless something in front of this address encrypts: give --tls-cert and --tls-key")
+	}
+}

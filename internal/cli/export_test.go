@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"strings"
+)
+
+// Shell is what a test gives a command of its process.
+type Shell struct {
+	Context context.Context
+	Stdin   string
+	// Asks says that somebody sits at Stdin; Bold that the output is a screen.
+	Asks, Bold bool
+	// Endless is a Stdin where nobody ever answers.
+	Endless bool
+}
+
+// Run runs a command and returns its exit code and what it printed.
+func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
+	if s.Context == nil {
+		s.Context = context.Background()
+	}
+	var out, errs bytes.Buffer
+	var in io.Reader = strings.NewReader(s.Stdin)
+	if s.Endless {
+		nobody, silent := io.Pipe()
+		defer silent.Close()
+		in = nobody
+	}
+	code = run(&process{
+		ctx: s.Context, stdin: in, stdout: &out, stderr: &errs, asks: s.Asks, bold: s.Bold,
+	}, args)
+	return code, out.String(), errs.String()
+}
+
+// DevToken is the token of development stacks.
+const DevToken = devToken
+
+// SendsDevToken reports whether a command without credentials sends the token of
+// development stacks to server.
+func SendsDevToken(server string) bool { return (&remote{Server: server}).sendsDevToken() }

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"galaxy/gamemaster/client"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+// started is the answer to a request for a patch, and how its end is to be
+// printed.
+type started struct {
+	patch  client.Patch
+	err    error
+	asJSON bool
+}
+
+// follow shows a patch while it goes on and how it ended; a failure is the error
+// of its exit code. JSON is of the end only.
+func follow(ctx context.Context, p *process, games *client.Client, s started) error {
+	if s.err != nil {
+		return maybeStarted(s.err)
+	}
+	f := &follower{out: p.stdout}
+	if s.asJSON {
+		f.out = io.Discard
+	}
+	ended, err := f.watch(ctx, games, s.patch)
+	if err != nil {
+		return err
+	}
+	if s.asJSON {
+		err = printJSON(p.stdout, ended)
+	}
+	return errors.Join(f.end(ended), err)
+}
+
+// follower prints what is new about a patch.
+type follower struct {
+	out   io.Writer
+	shown string
+}
+
+func (f *follower) watch(ctx context.Context, games *client.Client, seen client.Patch) (client.Patch, error) {
+	fmt.Fprintf(f.out, "patch of %s: %s\n", seen.GameID, seen.PatchID)
+	if seen.State == client.StateClosed {
+		return seen, nil
+	}
+	patchID := seen.PatchID
+	for patch, err := range games.WatchPatch(ctx, patchID) {
+		switch {
+		case err != nil && errors.Is(err, context.Canceled):
+			return seen, fmt.Errorf("stopped looking; the patch goes on, look at it with: gamemaster patches show %s", patchID)
+		case err != nil:
+			return seen, fmt.Errorf("%w; the patch goes on, look at it with: gamemaster patches show %s", err, patchID)
+		case patch.State == client.StateOpen:
+			f.show(patch)
+		}
+		seen = patch
+	}
+	return seen, nil
+}
+
+// show prints a line when something is new.
+func (f *follower) show(seen client.Patch) {
+	line := fmt.Sprintf("  %-14s", seen.Phase)
+	if seen.Step != "" {
+		line += " " + seen.Step
+	}
+	if seen.Attempts > 1 {
+		line += fmt.Sprintf(", attempt %d", seen.Attempts)
+	}
+	if seen.LastError != "" {
+		line += ": " + seen.LastError
+	}
+	if line = printable(line); line != f.shown {
+		fmt.Fprintln(f.out, line)
+		f.shown = line
+	}
+}
+
+// end prints how it ended, and turns a failure into the error of its exit code.
+func (f *follower) end(ended client.Patch) error {
+	if ended.Outcome == client.OutcomeSuccess {
+		if ended.Noop != nil && *ended.Noop {
+			fmt.Fprintf(f.out, "  done           on %s already, nothing was recreated\n", ended.To.Version)
+		} else {
+			fmt.Fprintf(f.out, "  done           %s -> %s (%s)\n", ended.From.Version, ended.To.Version, ended.To.ImageRef)
+		}
+		return nil
+	}
+	if sentence := undone(ended.Undo); sentence != "" {
+		fmt.Fprintf(f.out, "  undone         %s\n", printable(sentence))
+	}
+	err := fmt.Errorf("%s: %s", ended.Code, ended.Message)
+	if patch.Code(ended.Code).Closing() == patch.ClosesCompleted {
+		return refused(err)
+	}
+	return err
+}
+
+// undone tells an undo in the words of the audit row; empty when there was none.
+func undone(undo client.Undo) string {
+	if undo.Line == "" && undo.Told == "" {
+		return ""
+	}
+	told := patch.Undo{
+		Line: patch.Line(undo.Line), RowStatus: runtime.Status(undo.RowStatus),
+		Row: patch.Image{Version: undo.Row.Version, ImageRef: undo.Row.ImageRef}, Container: undo.Container, Told: undo.Told,
+	}
+	for _, decision := range undo.Decisions {
+		told.Decisions = append(told.Decisions, patch.Decision{
+			Update: decision.Update, Command: patch.Command{Actor: decision.Actor, Reason: decision.Reason},
+		})
+	}
+	return told.Sentence()
+}

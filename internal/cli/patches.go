@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"galaxy/gamemaster/client"
+)
+
+type patchesCommand struct {
+	List   patchesListCommand   `cmd:"" help:"List patches, newest first."`
+	Show   patchesShowCommand   `cmd:"" help:"Show where a patch is, or how it ended."`
+	Cancel patchesCancelCommand `cmd:"" help:"Ask an open patch to stop; one that has changed the record already goes on."`
+}
+
+type patchesListCommand struct {
+	Game  string `help:"Only patches of that game."`
+	State string `help:"Which ones: open or closed." enum:"open,closed" default:"open"`
+	limits
+	remote
+}
+
+// Run lists patches.
+func (c *patchesListCommand) Run(p *process) error {
+	list := listing[client.Patch]{
+		key:     "patches",
+		columns: []string{"PATCH", "GAME", "FROM", "TO", "STATE", "ACTOR", "STARTED"},
+		row: func(patch client.Patch) []string {
+			return []string{
+				patch.PatchID, patch.GameID, patch.From.Version, cell(patch.To.Version, 40),
+				stateOf(patch), cell(patch.Actor, 40), textOf(patch.StartedAt),
+			}
+		},
+	}
+	return c.ask(p, func(ctx context.Context, games *client.Client) error {
+		params := client.ListPatchesParams{GameID: c.Game, State: client.PatchState(c.State), Limit: c.page()}
+		return printList(p, c.JSON, list, games.AllPatches(ctx, params), c.Limit)
+	})
+}
+
+// stateOf is where an open patch is, or how a closed one ended.
+func stateOf(patch client.Patch) string {
+	switch {
+	case patch.State == client.StateOpen && patch.Phase != "":
+		return patch.Phase
+	case patch.State == client.StateOpen:
+		return string(patch.State)
+	case patch.Code != "":
+		return string(patch.Code)
+	}
+	return string(patch.Outcome)
+}
+
+type patchesShowCommand struct {
+	ID string `arg:"" name:"id" help:"Patch to show."`
+	remote
+}
+
+// Run shows a patch. That it failed is no failure of the command.
+func (c *patchesShowCommand) Run(p *process) error {
+	return c.ask(p, func(ctx context.Context, games *client.Client) error {
+		patch, err := games.GetPatch(ctx, c.ID)
+		switch {
+		case err != nil:
+			return err
+		case c.JSON:
+			return printJSON(p.stdout, patch)
+		}
+		printPatch(p.stdout, patch)
+		return nil
+	})
+}
+
+func printPatch(out io.Writer, patch client.Patch) {
+	noop, attempts := "", ""
+	if patch.Noop != nil && *patch.Noop {
+		noop = "on the version already, nothing was recreated"
+	}
+	if patch.Attempts > 0 {
+		attempts = fmt.Sprint(patch.Attempts)
+	}
+	printFields(out,
+		field{"patch", patch.PatchID}, field{"game", patch.GameID}, field{"state", patch.State},
+		field{"from", patch.From.Version}, field{"from image", patch.From.ImageRef},
+		field{"to", patch.To.Version}, field{"to image", patch.To.ImageRef},
+		field{"phase", patch.Phase}, field{"step", patch.Step}, field{"attempts", attempts}, field{"last error", patch.LastError},
+		field{"outcome", patch.Outcome}, field{"noop", noop},
+		field{"code", patch.Code}, field{"message", patch.Message}, field{"undone", undone(patch.Undo)},
+		field{"actor", patch.Actor}, field{"started", patch.StartedAt}, field{"finished", patch.FinishedAt},
+		field{"workflow", patch.WorkflowID}, field{"run", patch.RunID},
+	)
+}
+
+type patchesCancelCommand struct {
+	ID     string `arg:"" name:"id" help:"Patch to cancel."`
+	Reason string `help:"Reason for the run's history."`
+	remote
+}
+
+// Run asks a patch to stop.
+func (c *patchesCancelCommand) Run(p *process) error {
+	return c.ask(p, func(ctx context.Context, games *client.Client) error {
+		patch, err := games.CancelPatch(ctx, c.ID, c.Reason)
+		switch {
+		case err != nil:
+			return err
+		case c.JSON:
+			return printJSON(p.stdout, patch)
+		}
+		fmt.Fprintf(p.stdout, "asked patch %s to stop; see what comes of it with: gamemaster patches show %s\n", patch.PatchID, patch.PatchID)
+		return nil
+	})
+}

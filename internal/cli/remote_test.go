@@ -1,0 +1,141 @@
+package cli_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"galaxy/gamemaster/internal/cli"
+)
+
+// TestWhoIsAsked proves the exit codes of what never gets to an API, and that the
+// message names what is to be mended.
+func TestWhoIsAsked(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "missing.pem")
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for _, row := range []struct {
+		name string
+		args []string
+		code int
+		says string
+	}{
+		{"not a URL", []string{"--server", "nowhere"}, 2, "nowhere"},
+		{"password in it", []string{"--server", "https://u:s3cret@x.example"}, 2, "credentials"},
+		{"token in the clear", []string{"--server", "http://gamemaster.example", "--token", "s3cret"}, 2, "https"},
+		{"nobody there", []string{"--server", "http://127.0.0.1:1", "--timeout", "5s"}, 75, "no answer from http://127.0.0.1:1"},
+		{"certificate without key", []string{"--server", "https://127.0.0.1:1", "--cert", missing}, 2, "--cert and --key"},
+		{"key without certificate", []string{"--server", "https://127.0.0.1:1", "--key", missing}, 2, "--cert and --key"},
+		{"no certificate there", []string{"--server", "https://127.0.0.1:1", "--cert", missing, "--key", missing}, 2, "missing.pem"},
+		{"no CA there", []string{"--server", "https://127.0.0.1:1", "--ca-file", missing}, 2, "missing.pem"},
+		{"no CA in it", []string{"--server", "https://127.0.0.1:1", "--ca-file", empty}, 2, "no certificate in PEM"},
+		{"CA without https", []string{"--server", "http://127.0.0.1:1", "--ca-file", empty}, 2, "https only"},
+		{"no such flag", []string{"--colour"}, 64, "--colour"},
+		{"no such status", []string{"--status", "lost"}, 64, "lost"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := cli.Shell{}.Run(append([]string{"runtimes", "list"}, row.args...)...)
+			require.Equal(t, row.code, code, stderr)
+			require.Contains(t, stderr, row.says)
+			require.Empty(t, stdout)
+			require.NotContains(t, stderr, "s3cret")
+		})
+	}
+}
+
+// TestDevToken proves that without a token an API on this machine is sent the
+// development token, nobody else is, and that it is told when it did not do.
+func TestDevToken(t *testing.T) {
+	t.Parallel()
+	const list = "GET /runtimes?limit=101"
+	s := newServer(t, map[string][]reply{list: {ok(`{"runtimes":[]}`), problem(401, "unauthorized", "token is not known")}})
+	code, _, _ := cli.Shell{}.Run("runtimes", "list", "--server", s.URL)
+	require.Zero(t, code)
+	code, _, stderr := cli.Shell{}.Run("runtimes", "list", "--server", s.URL)
+	require.Equal(t, cli.ExitRefused, code)
+	require.Contains(t, stderr, "GAMEMASTER_TOKEN")
+	code, _, stderr = cli.Shell{}.Run("runtimes", "list", "--server", s.URL, "--token", token)
+	require.Equal(t, cli.ExitRefused, code)
+	require.NotContains(t, stderr, "GAMEMASTER_TOKEN")
+	require.Equal(t, []string{"Bearer " + cli.DevToken, "Bearer " + cli.DevToken, "Bearer " + token}, s.tokens)
+
+	for server, sent := range map[string]bool{
+		"http://127.0.0.1:8080": true, "http://[::1]:8080": true, "https://localhost": true,
+		"https://gamemaster.example": false, "https://127.0.0.1.example": false, "https://10.0.0.1": false, ":": false,
+	} {
+		require.Equal(t, sent, cli.SendsDevToken(server), server)
+	}
+}
+
+// TestClientCertificate proves that a command trusts the CA that it is given,
+// shows its certificate, and then sends no token that it was not given.
+func TestClientCertificate(t *testing.T) {
+	t.Parallel()
+	var authorization []string
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		authorization = append(authorization, r.Header.Get("Authorization"))
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"runtimes":[]}`))
+	}))
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	dir := t.TempDir()
+	ca, cert, key := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	require.NoError(t, os.WriteFile(ca, certificate, 0o600))
+	require.NoError(t, os.WriteFile(cert, certificate, 0o600))
+	require.NoError(t, os.WriteFile(key, keyOf(t, s.TLS.Certificates[0]), 0o600))
+
+	code, _, stderr := cli.Shell{}.Run("runtimes", "list", "--server", s.URL, "--ca-file", ca, "--cert", cert, "--key", key)
+	require.Zero(t, code, stderr)
+	require.Equal(t, []string{""}, authorization)
+	for _, args := range [][]string{{"--ca-file", ca}, nil} {
+		code, _, stderr = cli.Shell{}.Run(append([]string{"runtimes", "list", "--server", s.URL}, args...)...)
+		require.Equal(t, cli.ExitFailed, code, stderr)
+		require.Contains(t, stderr, "no answer")
+	}
+	require.Len(t, authorization, 1)
+}
+
+// TestTimeout proves that a command ends with its time, and that an interrupt is
+// no reason to try again.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	const patchPath, look = "POST /runtimes/demo-1/patch", "GET /patches/" + patchID
+	endless := func() *server {
+		return newServer(t, map[string][]reply{patchPath: {{http.StatusAccepted, opened}}, look: {ok(patching)}})
+	}
+	code, _, stderr := endless().run(cli.Shell{}, "patch", "demo-1", "1.4.3", "--timeout", "300ms")
+	require.Equal(t, cli.ExitUnavailable, code, stderr)
+	require.Contains(t, stderr, "the patch goes on")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	s := endless()
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.ServeHTTP(w, r)
+		if r.Method == http.MethodGet {
+			cancel()
+		}
+	})
+	code, _, stderr = s.run(cli.Shell{Context: ctx}, "patch", "demo-1", "1.4.3")
+	require.Equal(t, cli.ExitFailed, code, stderr)
+	require.Contains(t, stderr, "gamemaster patches show "+patchID)
+}
+
+func keyOf(t *testing.T, certificate tls.Certificate) []byte {
+	t.Helper()
+	text, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	require.NoError(t, err)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
+}

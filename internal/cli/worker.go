@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"fmt"
+
+	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/config"
+	"galaxy/gamemaster/worker"
+)
+
+type workerCommand struct {
+	Probes string `help:"Address to answer /healthz and /readyz on; nowhere by default." env:"GAMEMASTER_WORKER_PROBES"`
+}
+
+// Run polls for work until the process is told to stop.
+func (c *workerCommand) Run(p *process) error {
+	settings, err := config.Load(p.environ, config.NeedDatabase, config.NeedRTM)
+	if err != nil {
+		return refused(err)
+	}
+	logger := p.logger(settings)
+	pool, err := openForSteps(p.ctx, settings.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	steps, manager, err := newActivities(pool, settings.RTMURL)
+	if err != nil {
+		return refused(err)
+	}
+	defer manager.Close()
+	temporal, err := connectTemporal(p.environ, logger)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, api.Probes([]api.Check{
+		{Name: "postgres", Check: pool.Ping},
+		{Name: "migrations", Check: checkMigrations(settings.DatabaseURL)},
+		{Name: "temporal", Check: temporal.check},
+		{Name: "runtime_manager", Check: manager.Ping},
+	})}); err != nil {
+		return err
+	}
+	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
+	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps})
+	if err != nil {
+		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)
+	}
+	return nil
+}
