@@ -342,3 +342,16 @@ func TestMessagesAreBounded(t *testing.T) {
 	_, err = r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{})
 	require.NotContains(t, requireFailure(t, err, patch.CodeInternalError, false, false).message, "secret detail")
 }
+
+// TestUpdateImageBesideTheRegistry proves that a target whose image was changed
+// meanwhile is a conflict, which is final and says so.
+func TestUpdateImageBesideTheRegistry(t *testing.T) {
+	r := newRig(t)
+	before := running
+	before.CurrentEngineVersion, before.CurrentImageRef = plan.From.Version, plan.From.ImageRef
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(before, nil)
+	r.runtimes.EXPECT().UpdateImage(gomock.Any(), gomock.Any()).Return(engineversion.ErrConflict)
+	_, err := r.do(r.steps.UpdateImage, activities.UpdateImageInput{Record: before, Plan: plan, PatchedBy: testRun, Now: time.Now()})
+	requireFailure(t, err, patch.CodeConflict, false, true)
+	require.ErrorContains(t, err, "another image")
+}

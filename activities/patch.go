@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -134,6 +135,9 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		CurrentEngineVersion: input.Plan.To.Version,
 		Now:                  input.Now,
 	})
+	if errors.Is(err, engineversion.ErrConflict) {
+		err = input.Plan.OtherImage()
+	}
 	if errors.Is(err, runtime.ErrConflict) {
 		if row, err = a.runtimes.Get(ctx, input.Record.GameID); err == nil {
 			return settleConflict(ctx, input, row)

@@ -40,7 +40,9 @@ type RuntimeRecordStore interface {
 	// UpdateImage rotates current_image_ref and current_engine_version if the
 	// stored status is input.ExpectedStatus; the status stays. It returns
 	// [runtime.ErrNotFound] when there is no row and [runtime.ErrConflict] on
-	// a stale compare-and-swap.
+	// a stale compare-and-swap. Beyond the specification it returns
+	// [engineversion.ErrConflict] when the registry has another image for the
+	// version.
 	UpdateImage(ctx context.Context, input UpdateImageInput) error
 
 	// UpdateEngineHealth overwrites engine_health from any status, so that

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
 )
@@ -53,13 +54,29 @@ var (
 		pgx.RowTo[runtime.Status],
 	}
 
-	updateImage = query[runtime.Status]{
+	// The version's entry is locked as well, against an image that is being
+	// changed at this moment: either the change waits and finds the record, or
+	// this one waits and finds the change. A version without an entry is not
+	// held to any image.
+	updateImage = query[imageSwap]{
 		"update runtime image",
-		casHead + `
+		`WITH held AS (
+			SELECT game_id, status FROM runtime_records WHERE game_id = $1 FOR NO KEY UPDATE
+		), entry AS (
+			SELECT image_ref FROM engine_versions WHERE version = $4 FOR SHARE
+		), other AS (
+			SELECT FROM entry WHERE image_ref <> $3
+		), changed AS (
+			UPDATE runtime_records AS r SET
 				current_image_ref = $3,
 				current_engine_version = $4,
-				updated_at = $5` + casTail,
-		pgx.RowTo[runtime.Status],
+				updated_at = $5
+			FROM held WHERE r.game_id = held.game_id AND held.status = $2 AND NOT EXISTS (SELECT FROM other)
+		)
+		SELECT status, EXISTS (SELECT FROM other) FROM held`,
+		func(row pgx.CollectableRow) (swap imageSwap, err error) {
+			return swap, row.Scan(&swap.held, &swap.otherImage)
+		},
 	}
 
 	updateScheduling = command{
@@ -94,10 +111,19 @@ func (s *RuntimeRecords) UpdateStatus(ctx context.Context, input ports.UpdateSta
 		input.To, stamp(input.Now), input.EngineHealthSummary, input.CurrentImageRef, input.CurrentEngineVersion)
 }
 
+// imageSwap is what a rotation judged by.
+type imageSwap struct {
+	held runtime.Status
+	// otherImage says that the registry has another image for the version.
+	otherImage bool
+}
+
 // UpdateImage rotates current_image_ref and current_engine_version if the
 // stored status is input.ExpectedStatus, else [runtime.ErrConflict];
-// [runtime.ErrNotFound] when there is no row. What the columns held before does
-// not matter, so a call that is repeated after a lost reply succeeds.
+// [runtime.ErrNotFound] when there is no row, and [engineversion.ErrConflict]
+// when the registry has another image for the version by now: no record may
+// name a version beside its image. What the columns held before does not
+// matter, so a call that is repeated after a lost reply succeeds.
 func (s *RuntimeRecords) UpdateImage(ctx context.Context, input ports.UpdateImageInput) error {
 	if err := input.Validate(); err != nil {
 		return invalid(err)
@@ -105,8 +131,16 @@ func (s *RuntimeRecords) UpdateImage(ctx context.Context, input ports.UpdateImag
 	if err := checkText(updateImage.op, input.GameID, input.CurrentImageRef, input.CurrentEngineVersion); err != nil {
 		return err
 	}
-	return s.swap(ctx, updateImage, guard{input.GameID, input.ExpectedStatus},
+	swap, err := updateImage.one(ctx, s.pool, input.GameID, input.ExpectedStatus,
 		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now))
+	if err := judge(updateImage.op, guard{input.GameID, input.ExpectedStatus}, swap.held, err); err != nil {
+		return err
+	}
+	if swap.otherImage {
+		return fmt.Errorf("%s of %q: the registry has another image for version %q: %w",
+			updateImage.op, input.GameID, input.CurrentEngineVersion, engineversion.ErrConflict)
+	}
+	return nil
 }
 
 // UpdateScheduling overwrites the three scheduling columns from any status;
@@ -144,14 +178,18 @@ type guard struct {
 // status, then the values.
 func (s *RuntimeRecords) swap(ctx context.Context, statement query[runtime.Status], g guard, values ...any) error {
 	held, err := statement.one(ctx, s.pool, append([]any{g.gameID, g.expected}, values...)...)
+	return judge(statement.op, g, held, err)
+}
+
+// judge tells what a compare-and-swap came to by the status that it held.
+func judge(op string, g guard, held runtime.Status, err error) error {
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("%s of %q: %w", statement.op, g.gameID, runtime.ErrNotFound)
+		return fmt.Errorf("%s of %q: %w", op, g.gameID, runtime.ErrNotFound)
 	case err != nil:
 		return err
 	case held != g.expected:
-		return fmt.Errorf("%s of %q: status is %q, expected %q: %w",
-			statement.op, g.gameID, held, g.expected, runtime.ErrConflict)
+		return fmt.Errorf("%s of %q: status is %q, expected %q: %w", op, g.gameID, held, g.expected, runtime.ErrConflict)
 	}
 	return nil
 }

@@ -16,7 +16,8 @@ var (
 	// ErrNotFound says that the version is not registered.
 	ErrNotFound = errors.New("engine version not found")
 
-	// ErrConflict says that the version is registered already.
+	// ErrConflict says that the registry is not what the caller believed: the
+	// version is registered already, or with another image.
 	ErrConflict = errors.New("engine version conflict")
 
 	// ErrInUse says that the image of a version cannot change, because a runtime

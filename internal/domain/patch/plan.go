@@ -180,3 +180,9 @@ func LostSwap(record runtime.RuntimeRecord) error {
 	return refuse(CodeConflict,
 		fmt.Sprintf("runtime status changed during the patch: it is %q by now, want %q", record.Status, runtime.StatusRunning))
 }
+
+// OtherImage is the refusal of a patch whose target was given another image in
+// the registry while the container was being recreated on the one before.
+func (plan Plan) OtherImage() error {
+	return refuse(CodeConflict, fmt.Sprintf("the registry has another image for version %q by now", plan.To.Version))
+}
