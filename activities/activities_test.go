@@ -355,3 +355,17 @@ func TestUpdateImageBesideTheRegistry(t *testing.T) {
 	requireFailure(t, err, patch.CodeConflict, false, true)
 	require.ErrorContains(t, err, "another image")
 }
+
+// TestUpdateImageOfAnotherGame proves that a record which was deleted and
+// registered anew during the patch is not moved: it is another game's.
+func TestUpdateImageOfAnotherGame(t *testing.T) {
+	r := newRig(t)
+	before := running
+	before.CurrentEngineVersion, before.CurrentImageRef = plan.From.Version, plan.From.ImageRef
+	anew := before
+	anew.CreatedAt = before.CreatedAt.Add(time.Second)
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(anew, nil)
+	_, err := r.do(r.steps.UpdateImage, activities.UpdateImageInput{Record: before, Plan: plan, PatchedBy: testRun, Now: time.Now()})
+	requireFailure(t, err, patch.CodeConflict, false, true)
+	require.ErrorContains(t, err, "registered anew")
+}

@@ -119,6 +119,9 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
+	if err := patch.SameGame(input.Record, row); err != nil {
+		return UpdateImageResult{}, failed(ctx, op, err)
+	}
 	if row.Status != runtime.StatusRunning {
 		return settleConflict(ctx, input, row)
 	}

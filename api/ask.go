@@ -81,9 +81,19 @@ func orCaller(ctx context.Context, sourceRef string) string {
 
 // fingerprintOf stands for what a request asks for: how it was written down
 // (the order of keys, white space, defaults that were spelled out) does not
-// count.
+// count, nor does the order in which our own types have their fields. It is kept
+// for a month: what changes it makes every key of before look used for another
+// request.
 func fingerprintOf(operation, gameID string, body any) [sha256.Size]byte {
-	encoded, err := json.Marshal([]any{operation, gameID, body})
+	encoded, err := json.Marshal(body)
+	var members map[string]any
+	if err == nil {
+		err = json.Unmarshal(encoded, &members)
+	}
+	if err == nil {
+		// A map is written in the order of its keys.
+		encoded, err = json.Marshal([]any{operation, gameID, members})
+	}
 	if err != nil {
 		// A struct of strings and booleans.
 		panic("api: encode a request: " + err.Error())

@@ -39,7 +39,22 @@ func (server *Server) admit(c *gin.Context) {
 	}
 	if problem := authorize(caller, op, known, gameNamed(c)); problem != nil {
 		server.refuse(c, *problem)
+		return
 	}
+	if c.Request.Method == http.MethodGet {
+		server.readInTurn(c, caller.Name)
+	}
+}
+
+// readInTurn goes on with a read, unless the caller has too many under way.
+func (server *Server) readInTurn(c *gin.Context, caller string) {
+	done, may := server.limits.read(caller)
+	if !may {
+		server.refuse(c, *tooManyReads())
+		return
+	}
+	defer done()
+	c.Next()
 }
 
 // authorize refuses a caller that lacks the operation's scope, or may not see
@@ -49,7 +64,9 @@ func authorize(caller auth.Caller, op endpoint, known bool, gameID string) *prob
 	case !known || op.scope == "":
 		return refusal(codeForbidden, "this operation names no scope, so that nobody may use it")
 	case !caller.May(op.scope):
-		return refusal(codeForbidden, fmt.Sprintf("the scope %s is needed", op.scope))
+		p := refusal(codeForbidden, fmt.Sprintf("the scope %s is needed", op.scope))
+		p.challenge = fmt.Sprintf(`%s%s, scope="%s"`, challenge, insufficientScope, op.scope)
+		return p
 	case gameID != "" && !caller.MaySee(gameID):
 		return forbiddenGame()
 	case caller.Limited() && len(caller.Games) == 0:
@@ -74,17 +91,24 @@ func gameNamed(c *gin.Context) string {
 	return gameID
 }
 
+// challenge is what a caller is asked for (RFC 6750).
+const challenge = `Bearer realm="gamemaster"`
+
+// insufficientScope is for callers who are known and may not do this.
+const insufficientScope = `, error="insufficient_scope"`
+
 func (server *Server) refuseStranger(c *gin.Context, err error) {
-	challenge := `Bearer realm="gamemaster"`
 	switch {
 	case errors.Is(err, auth.ErrUnavailable):
 		server.refuse(c, *unavailable("authenticate", err))
 	case errors.Is(err, auth.ErrNoCredentials):
-		c.Header("WWW-Authenticate", challenge)
-		server.refuse(c, *faulty(codeUnauthorized, "Authorization", "send Bearer with a token, or use a client certificate that is known"))
+		p := faulty(codeUnauthorized, "Authorization", "send Bearer with a token, or use a client certificate that is known")
+		p.challenge = challenge
+		server.refuse(c, *p)
 	default:
-		c.Header("WWW-Authenticate", challenge+`, error="invalid_token"`)
-		server.refuse(c, *faulty(codeUnauthorized, "Authorization", strangerTold(err)))
+		p := faulty(codeUnauthorized, "Authorization", strangerTold(err))
+		p.challenge = challenge + `, error="invalid_token"`
+		server.refuse(c, *p)
 	}
 }
 

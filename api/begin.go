@@ -37,26 +37,54 @@ func (server *Server) begin(ctx context.Context, a asked, caller string) (begun,
 // with one key that come at once, the others wait for what it comes to. Should
 // its process die, one of them takes its place when its lease is over.
 func (server *Server) beginOnce(ctx context.Context, a asked, caller string) (begun, error) {
+	offered := a.request.PatchID
+	var waiting func()
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		// The lease runs from somewhere between here and the answer.
+		asked := time.Now()
 		key, err := server.keys.Claim(ctx, ports.ClaimInput{
-			Caller: caller, Key: a.key, Fingerprint: a.fingerprint[:], PatchID: a.request.PatchID, Lease: claimLease,
+			Caller: caller, Key: a.key, Fingerprint: a.fingerprint[:], PatchID: offered, Lease: claimLease,
 		})
 		switch {
+		case err != nil && a.request.PatchID != offered:
+			// What the key stands for is known from the look before.
+			return begun{}, notKnown(a.request, fmt.Errorf("claim an idempotency key: %w", err))
 		case err != nil:
 			return begun{}, storeFault("claim an idempotency key", err)
 		case !bytes.Equal(key.Fingerprint, a.fingerprint[:]):
 			return begun{}, faulty(codeKeyReused, headerIdempotencyKey, "belongs to another request, take another for this one")
+		}
+		a.request.PatchID = key.PatchID
+		switch {
 		case key.Settled():
 			return server.settled(key)
 		case key.Claim != "":
-			return server.startOnce(ctx, a, caller, key)
+			return server.startOnce(ctx, a, caller, claim{key.Claim, key.PatchID != offered, asked.Add(claimLease - leaseMargin)})
+		}
+		if waiting == nil {
+			if waiting = server.takeWaiting(); waiting == nil {
+				return begun{}, notKnown(a.request, errors.New("as many callers wait as may"))
+			}
+			defer waiting()
 		}
 		select {
 		case <-ctx.Done():
-			return begun{}, startFault(a.request, ctx.Err())
+			return begun{}, notKnown(a.request, ctx.Err())
+		case <-server.stopping.Done():
+			return begun{}, notKnown(a.request, errors.New("the server stops"))
 		case <-time.After(pause):
 		}
 	}
+}
+
+// claim is what lets one request start the patch of a key.
+type claim struct {
+	name string
+	// takenOver says that another request noted the key first and came to no
+	// end.
+	takenOver bool
+	// until is when nothing may be started under it any more.
+	until time.Time
 }
 
 // settled returns the patch that a key stands for.
@@ -76,26 +104,33 @@ func (server *Server) settled(key ports.IdempotencyKey) (begun, error) {
 	return found, nil
 }
 
-// startOnce starts the patch under a claim. When another request noted the key
-// first and came to no end, what it began is looked for before anything is
-// started.
-func (server *Server) startOnce(ctx context.Context, a asked, caller string, key ports.IdempotencyKey) (begun, error) {
-	takenOver := key.PatchID != a.request.PatchID
-	a.request.PatchID = key.PatchID
-	if takenOver {
-		view, err := server.patcher.Look(ctx, key.PatchID)
+// startOnce starts the patch under a claim. One that was taken over may have
+// been started already, which is looked for first.
+func (server *Server) startOnce(ctx context.Context, a asked, caller string, held claim) (begun, error) {
+	// An answer to the claim that came late, or a process that stood still, must
+	// not start what another request has taken over by now.
+	ctx, cancel := context.WithDeadline(ctx, held.until)
+	defer cancel()
+	if held.takenOver {
+		view, err := server.look(ctx, a.request.PatchID)
 		if err == nil {
 			server.settle(ctx, a, caller, view.Handle)
+			if view.Result != nil {
+				server.keep(ctx, a, caller, *view.Result)
+			}
 			return begun{handle: view.Handle, result: view.Result}, nil
 		}
 		if !errors.Is(err, patch.ErrNotFound) {
 			return begun{}, startFault(a.request, err)
 		}
 	}
+	if ctx.Err() != nil {
+		return begun{}, notKnown(a.request, ctx.Err())
+	}
 	handle, err := server.start(ctx, a)
 	if err != nil {
 		if !mayHaveBegun(err) {
-			server.release(ctx, a, caller, key.Claim)
+			server.release(ctx, a, caller, held.name)
 		}
 		return begun{}, err
 	}
@@ -127,9 +162,6 @@ func mayHaveBegun(err error) bool {
 	return !ok || (p.Code == contract.ProblemCode(patch.CodeServiceUnavailable) && p.PatchID != "") ||
 		p.Code == contract.ProblemCode(patch.CodeInternalError)
 }
-
-// keyPatience bounds the notes that are made behind a caller who may be gone.
-const keyPatience = 5 * time.Second
 
 // settle notes the run that the key stands for. Should that fail, the next
 // request with the key finds the run by the patch id.
@@ -164,11 +196,27 @@ func (server *Server) keep(ctx context.Context, a asked, caller string, result p
 // note writes something down that the answer does not depend on, also when the
 // caller has gone.
 func (server *Server) note(ctx context.Context, doing string, write func(context.Context) error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyPatience)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTimeout)
 	defer cancel()
 	if err := write(ctx); err != nil {
 		server.logger.LogAttrs(ctx, slog.LevelWarn, "dependency failed", slog.String("err", fmt.Sprintf("%s: %s", doing, err)))
 	}
+}
+
+// look returns what is known of a patch, within bounded time.
+func (server *Server) look(ctx context.Context, patchID string) (patch.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	return server.patcher.Look(ctx, patchID)
+}
+
+// notKnown is the problem of a start without an answer, which may have had its
+// effect: hence the id.
+func notKnown(request patch.Request, cause error) *problem {
+	p := refusal(patch.CodeServiceUnavailable,
+		"whether the patch was started is not known; look at patch_id, or send the request again")
+	p.PatchID, p.cause = request.PatchID, cause
+	return p
 }
 
 // startFault is the problem of a patch that could not be started. Why a service
@@ -185,11 +233,7 @@ func startFault(request patch.Request, err error) *problem {
 		}
 		return p
 	case refused, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		// A call without an answer may have had its effect, hence the id.
-		p := refusal(patch.CodeServiceUnavailable,
-			"whether the patch was started is not known; look at patch_id, or send the request again")
-		p.PatchID, p.cause = request.PatchID, fmt.Errorf("start the patch: %w", err)
-		return p
+		return notKnown(request, fmt.Errorf("start the patch: %w", err))
 	default:
 		return internal("start the patch", err)
 	}

@@ -21,7 +21,18 @@ type cursor struct {
 	ID   int64     `json:"i,omitempty"`
 	// Page is Temporal's own token.
 	Page []byte `json:"p,omitempty"`
+	// List is the list that the place is in: places of another one would be
+	// understood, and end it early.
+	List string `json:"l"`
 }
+
+// The lists that have places.
+const (
+	listRuntimes   = "runtimes"
+	listDue        = "due"
+	listOperations = "operations"
+	listOpen       = "open"
+)
 
 // encodeCursor returns c as text.
 func encodeCursor(c cursor) string {
@@ -59,14 +70,14 @@ func decodeCursor(text string) (cursor, error) {
 	return c, nil
 }
 
-// placeOf reads the cursor of a request; nil asks for the first page. fits says
-// whether the cursor has what the list is sorted by.
-func placeOf(text string, fits func(cursor) bool) (*cursor, *problem) {
+// placeOf reads the cursor of a request for a list; nil asks for the first page.
+// fits says whether the cursor has what the list is sorted by.
+func placeOf(text, list string, fits func(cursor) bool) (*cursor, *problem) {
 	if text == "" {
 		return nil, nil
 	}
 	c, err := decodeCursor(text)
-	if err != nil || !fits(c) {
+	if err != nil || c.List != list || !fits(c) {
 		return nil, mend("cursor", errCursor.Error())
 	}
 	return &c, nil

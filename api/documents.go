@@ -20,10 +20,10 @@ const (
 func (server *Server) layDocuments(engine *gin.Engine) {
 	engine.GET(documentPath, func(c *gin.Context) { c.Data(http.StatusOK, "application/yaml", Document) })
 	// Everything the pages load is in the program.
-	pages := http.StripPrefix("", v5emb.NewHandlerWithConfig(swgui.Config{
+	pages := v5emb.NewHandlerWithConfig(swgui.Config{
 		Title: server.contract.document.Info.Title, SwaggerJSON: documentPath, BasePath: docsPath + "/",
 		SettingsUI: map[string]string{"tryItOutEnabled": "false", "persistAuthorization": "false"},
-	}))
+	})
 	serve := func(c *gin.Context) {
 		c.Header("Content-Security-Policy", pagesPolicy)
 		c.Header("X-Frame-Options", "DENY")

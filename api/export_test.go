@@ -54,3 +54,27 @@ func Preferred(text string) (seconds float64, applied string) {
 	p := preferenceOf(text)
 	return p.wait.Seconds(), p.applied
 }
+
+// CallersKept is how many callers' rates are kept in mind.
+func (server *Server) CallersKept() int {
+	server.limits.mu.Lock()
+	defer server.limits.mu.Unlock()
+	return len(server.limits.callers)
+}
+
+// Times that have to fit into each other.
+const (
+	RequestTimeout = requestTimeout
+	LookTimeout    = lookTimeout
+	StartTimeout   = startTimeout
+	NoteTimeout    = noteTimeout
+	ClaimLease     = claimLease
+	KeyTimeout     = keyTimeout
+	WriteTimeout   = writeTimeout
+	DrainTimeout   = drainTimeout
+	AnswerTimeout  = answerTimeout
+	MaxReads       = maxReads
+)
+
+// Fingerprint is what is kept of a request.
+var Fingerprint = fingerprintOf

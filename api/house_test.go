@@ -131,9 +131,10 @@ func passing(t testing.TB, tokens ...auth.Token) func(*api.Options) {
 // an Authorization among them stands in for the admin's.
 func ask(t testing.TB, method, target, body string, headers ...string) *http.Request {
 	t.Helper()
-	request := httptest.NewRequest(method, target, strings.NewReader(body))
+	request := httptest.NewRequest(method, target, http.NoBody)
 	request.RequestURI = ""
 	if body != "" {
+		request.Body, request.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 		request.Header.Set("Content-Type", "application/json")
 	}
 	for i := 0; i < len(headers); i += 2 {

@@ -31,8 +31,16 @@ const (
 
 const (
 	// startTimeout is for Start: milliseconds in health, and the Temporal
-	// client's own retries have their chance in ten seconds.
-	startTimeout = 10 * time.Second
+	// client's own retries have their chance in eight seconds.
+	startTimeout = 8 * time.Second
+
+	// lookTimeout is for the look at what a request of before has come to: one
+	// or two reads, and their retries.
+	lookTimeout = 3 * time.Second
+
+	// noteTimeout is for a note that is made of a key behind a caller who may be
+	// gone: as long as the database lets a statement wait for a row.
+	noteTimeout = 3 * time.Second
 
 	// readTimeout is for one read of a store or of a patch: beyond it a human
 	// caller has given up.
@@ -52,14 +60,18 @@ const (
 )
 
 const (
+	// leaseMargin is what is left of a lease when its holder gives up: a start
+	// that was sent in the last moment has it to arrive.
+	leaseMargin = 2 * time.Second
+
 	// claimLease keeps others from starting the patch of an Idempotency-Key
-	// while one request does: as long as that may take, and a little more for
-	// the clock.
-	claimLease = startTimeout + 2*time.Second
+	// while one request looks for it and starts it: as long as that may take, a
+	// second for the answer to the claim itself, and the margin.
+	claimLease = lookTimeout + startTimeout + time.Second + leaseMargin
 
 	// keyTimeout is for a request with a key: it may have to wait for the lease
-	// of one whose process died, and then starts the patch itself.
-	keyTimeout = claimLease + startTimeout
+	// of one whose process died, and then looks and starts itself.
+	keyTimeout = claimLease + lookTimeout + startTimeout
 
 	// firstPoll and lastPoll are how often the outcome of another request's
 	// claim is looked for: a start takes some ten milliseconds, and only one
@@ -77,11 +89,25 @@ const (
 	DefaultBurst = 200
 
 	// DefaultMaxWaiting bounds the callers that wait for a patch at once: each
-	// holds a connection, a goroutine and a poll at Temporal.
-	DefaultMaxWaiting = 1000
+	// holds a connection, a goroutine and a long poll at Temporal, of which a
+	// namespace has 1,200 at a time unless its server says otherwise. Two
+	// servers at this bound stay below.
+	DefaultMaxWaiting = 400
+
+	// maxReads bounds the reads that one caller has under way. A page of a
+	// thousand rows takes half a megabyte until it has been taken off our hands.
+	maxReads = 64
 )
 
 const (
+	// answerTimeout is for a client to take an answer off our hands, from its
+	// first byte: half a megabyte at 50 kB a second.
+	answerTimeout = 10 * time.Second
+
+	// maxStreams bounds the requests under way on one HTTP/2 connection; a
+	// client that wants more opens another.
+	maxStreams = 100
+
 	// headerTimeout starves clients that send their headers drop by drop.
 	headerTimeout = 5 * time.Second
 
@@ -89,18 +115,19 @@ const (
 	// seconds on the worst link that still works.
 	requestTimeout = 10 * time.Second
 
-	// writeTimeout runs from the end of the headers: body, start with a key, the
-	// longest wait, and as much again for the answer as the body had.
-	writeTimeout = requestTimeout + keyTimeout + MaxWait + requestTimeout
+	// writeTimeout runs from the end of the headers: body, start with a key and
+	// its note, the longest wait, a look and a note behind it, and as much again
+	// for the answer as the body had.
+	writeTimeout = requestTimeout + keyTimeout + noteTimeout + MaxWait + lookTimeout + noteTimeout + requestTimeout
 
 	// idleTimeout is above the 60 s that load balancers keep an idle
 	// connection, so that they close first and no request meets a closed one.
 	idleTimeout = 75 * time.Second
 
 	// drainTimeout lets the longest request that does not end by itself on
-	// shutdown (a body being read, then a start) finish, within the 30 s that
-	// orchestrators wait before they kill.
-	drainTimeout = requestTimeout + startTimeout + 2*time.Second
+	// shutdown finish (a body being read, a start with a key, notes), within the
+	// 30 s that orchestrators wait before they kill. Waits end by themselves.
+	drainTimeout = requestTimeout + lookTimeout + startTimeout + 2*noteTimeout + time.Second
 )
 
 const (

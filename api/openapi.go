@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -99,11 +98,8 @@ func routeOf(method, path string) route {
 	return route(method + " " + strings.NewReplacer("{", ":", "}", "").Replace(path))
 }
 
-// find returns the operation of a route; HEAD is GET without a body.
+// find returns the operation of a route.
 func (c *contractDocument) find(method, fullPath string) (endpoint, bool) {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
 	op, known := c.endpoints[route(method+" "+fullPath)]
 	return op, known
 }

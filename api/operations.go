@@ -56,7 +56,7 @@ func (server *Server) operationRows(
 ) (rows []operation.OperationEntry, next string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	place, problem := placeOf(after, timeAndID)
+	place, problem := placeOf(after, listOperations, timeAndID)
 	if problem != nil {
 		return nil, "", problem
 	}
@@ -72,7 +72,7 @@ func (server *Server) operationRows(
 	rows, more := cut(entries, size)
 	if more {
 		last := rows[len(rows)-1]
-		next = encodeCursor(cursor{Time: last.StartedAt, ID: last.ID})
+		next = encodeCursor(cursor{Time: last.StartedAt, ID: last.ID, List: listOperations})
 	}
 	return rows, next, nil
 }

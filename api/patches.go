@@ -91,11 +91,27 @@ func (server *Server) patch(ctx context.Context, a asked) (patchTold, error) {
 		return concluded(started.handle, result, applied)
 	case refused && reason.Code != patch.CodeServiceUnavailable:
 		return patchTold{}, told(reason).of(started.handle)
+	case errors.Is(err, patch.ErrNotFound):
+		return server.forgotten(ctx, a, caller, started.handle)
 	default:
 		// Whatever keeps us from seeing its end, the patch goes on: the
 		// truth is that it was accepted and where to look for it.
 		return accepted(started.handle, applied), nil
 	}
+}
+
+// forgotten is the answer for a key whose run Temporal has forgotten: any run
+// of the patch that left an audit row tells how it ended.
+func (server *Server) forgotten(ctx context.Context, a asked, caller string, handle patch.Handle) (patchTold, error) {
+	view, err := server.look(ctx, handle.PatchID)
+	if err != nil {
+		return patchTold{}, patcherFault("look at the patch", err).of(handle)
+	}
+	if view.Result == nil {
+		return accepted(view.Handle, nil), nil
+	}
+	server.keep(ctx, a, caller, *view.Result)
+	return concluded(view.Handle, *view.Result, nil)
 }
 
 // planned is the answer to a dry run.
@@ -150,11 +166,20 @@ func (server *Server) patience(preferred preference) (wait time.Duration, applie
 	if preferred.wait == 0 {
 		return 0, applied, func() {}
 	}
+	if done = server.takeWaiting(); done == nil {
+		return 0, nil, func() {}
+	}
+	return preferred.wait, applied, done
+}
+
+// takeWaiting makes room for a caller who waits, until done is called; nil when
+// there is none.
+func (server *Server) takeWaiting() (done func()) {
 	select {
 	case server.waiting <- struct{}{}:
-		return preferred.wait, applied, func() { <-server.waiting }
+		return func() { <-server.waiting }
 	default:
-		return 0, nil, func() {}
+		return nil
 	}
 }
 
@@ -240,7 +265,7 @@ func patchOfEntry(entry operation.OperationEntry) contract.Patch {
 func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesParams) (contract.ListPatchesResponseObject, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	place, problem := placeOf(params.Cursor, pageToken)
+	place, problem := placeOf(params.Cursor, listOpen, pageToken)
 	if problem != nil {
 		return nil, problem
 	}
@@ -254,7 +279,7 @@ func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesP
 	}
 	page := contract.ListPatches200JSONResponse{Patches: each(open.Patches, patchOfOpen)}
 	if len(open.NextPageToken) > 0 {
-		page.NextCursor = encodeCursor(cursor{Page: open.NextPageToken})
+		page.NextCursor = encodeCursor(cursor{Page: open.NextPageToken, List: listOpen})
 	}
 	return page, nil
 }

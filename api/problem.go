@@ -85,8 +85,9 @@ type problem struct {
 	contract.Problem
 	// cause is what is logged about it and not told.
 	cause error
-	// retryAfter, in seconds, is told when it is not empty.
-	retryAfter string
+	// retryAfter, in seconds, and challenge, the WWW-Authenticate, are told when
+	// they are not empty.
+	retryAfter, challenge string
 }
 
 // Error says code and detail.
@@ -170,6 +171,12 @@ func (server *Server) refuse(c *gin.Context, p problem) {
 	p.Instance = c.Request.URL.EscapedPath()
 	if p.PatchID != "" {
 		p.Instance = patchPath(p.PatchID)
+	}
+	if p.challenge == "" && known.status == http.StatusForbidden {
+		p.challenge = challenge + insufficientScope
+	}
+	if p.challenge != "" {
+		c.Header("WWW-Authenticate", p.challenge)
 	}
 	switch {
 	case p.retryAfter != "":

@@ -10,10 +10,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// maxCallers bounds the callers whose rate is kept in mind. Tokens and
-// certificates are far fewer; an issuer of JWTs may have more subjects, of whom
-// those that are idle are forgotten.
-const maxCallers = 10_000
+const (
+	// maxCallers bounds the callers whose rate is kept in mind. Tokens and
+	// certificates are far fewer; an issuer of JWTs may have more subjects, of
+	// whom those that are idle are forgotten. Should that not be enough, who
+	// comes new shares the rate of others who did.
+	maxCallers = 10_000
+	// forgetPause keeps the search for idle callers from being made for every
+	// request of a crowd.
+	forgetPause = time.Second
+)
 
 // rateLimits holds each caller to a rate of requests.
 type rateLimits struct {
@@ -22,10 +28,18 @@ type rateLimits struct {
 
 	mu      sync.Mutex
 	callers map[string]*rate.Limiter
+	// forgot is when idle callers were looked for; crowd is for those who come
+	// while there is no room.
+	forgot time.Time
+	crowd  *rate.Limiter
+	// reads are those under way, by caller.
+	reads map[string]int
 }
 
 func newRateLimits(limit rate.Limit, burst int) *rateLimits {
-	return &rateLimits{limit: limit, burst: burst, callers: map[string]*rate.Limiter{}}
+	return &rateLimits{
+		limit: limit, burst: burst, callers: map[string]*rate.Limiter{}, crowd: rate.NewLimiter(limit, burst), reads: map[string]int{},
+	}
 }
 
 // take counts a request of caller, and returns zero when it may pass, otherwise
@@ -40,17 +54,39 @@ func (l *rateLimits) take(caller string) time.Duration {
 	return wait
 }
 
+// read notes that the caller begins to read, and reports whether it may; then
+// done has to be called in the end.
+func (l *rateLimits) read(caller string) (done func(), may bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reads[caller] >= maxReads {
+		return nil, false
+	}
+	l.reads[caller]++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.reads[caller]--; l.reads[caller] == 0 {
+			delete(l.reads, caller)
+		}
+	}, true
+}
+
 func (l *rateLimits) of(caller string) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limiter, known := l.callers[caller]
-	if !known {
-		if len(l.callers) >= maxCallers {
-			l.forgetIdle()
-		}
-		limiter = rate.NewLimiter(l.limit, l.burst)
-		l.callers[caller] = limiter
+	if limiter, known := l.callers[caller]; known {
+		return limiter
 	}
+	if len(l.callers) >= maxCallers && time.Since(l.forgot) >= forgetPause {
+		l.forgot = time.Now()
+		l.forgetIdle()
+	}
+	if len(l.callers) >= maxCallers {
+		return l.crowd
+	}
+	limiter := rate.NewLimiter(l.limit, l.burst)
+	l.callers[caller] = limiter
 	return limiter
 }
 
@@ -62,6 +98,13 @@ func (l *rateLimits) forgetIdle() {
 			delete(l.callers, caller)
 		}
 	}
+}
+
+// tooManyReads is the problem of a caller who takes no answer off our hands.
+func tooManyReads() *problem {
+	p := refusal(codeTooManyRequests, fmt.Sprintf("at most %d reads at once are let through, take the answers first", maxReads))
+	p.retryAfter = "1"
+	return p
 }
 
 // tooMany is the problem of a caller who has to wait that long.

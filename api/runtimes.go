@@ -55,7 +55,7 @@ func (server *Server) ListRuntimes(
 ) (contract.ListRuntimesResponseObject, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	place, problem := placeOf(request.Params.Cursor, timeAndKey)
+	place, problem := placeOf(request.Params.Cursor, listRuntimes, timeAndKey)
 	if problem != nil {
 		return nil, problem
 	}
@@ -74,7 +74,7 @@ func (server *Server) ListRuntimes(
 	page := contract.RuntimePage{Runtimes: each(records, runtimeOf)}
 	if more {
 		last := records[len(records)-1]
-		page.NextCursor = encodeCursor(cursor{Time: last.CreatedAt, Key: last.GameID})
+		page.NextCursor = encodeCursor(cursor{Time: last.CreatedAt, Key: last.GameID, List: listRuntimes})
 	}
 	return contract.ListRuntimes200JSONResponse{RuntimePageReadJSONResponse: contract.RuntimePageReadJSONResponse(page)}, nil
 }
@@ -86,7 +86,7 @@ func (server *Server) ListDueRuntimes(
 ) (contract.ListDueRuntimesResponseObject, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	place, problem := placeOf(request.Params.Cursor, timeAndKey)
+	place, problem := placeOf(request.Params.Cursor, listDue, timeAndKey)
 	if problem != nil {
 		return nil, problem
 	}
@@ -110,7 +110,7 @@ func (server *Server) ListDueRuntimes(
 	page := contract.RuntimePage{Runtimes: each(records, runtimeOf)}
 	if more {
 		last := records[len(records)-1]
-		page.NextCursor = encodeCursor(cursor{Time: *last.NextGenerationAt, Key: last.GameID})
+		page.NextCursor = encodeCursor(cursor{Time: *last.NextGenerationAt, Key: last.GameID, List: listDue})
 	}
 	return contract.ListDueRuntimes200JSONResponse{RuntimePageReadJSONResponse: contract.RuntimePageReadJSONResponse(page)}, nil
 }
@@ -227,8 +227,11 @@ func (server *Server) update(ctx context.Context, change func(context.Context) e
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	err := change(ctx)
-	if errors.Is(err, runtime.ErrConflict) {
+	switch {
+	case errors.Is(err, runtime.ErrConflict):
 		return refusal(codeStatusConflict, "the stored status is not expected_from; read the runtime and decide again")
+	case errors.Is(err, engineversion.ErrConflict):
+		return mend("current_image_ref", "is not the image that the registry has for current_engine_version")
 	}
 	if err != nil {
 		return storeFault("change a runtime", err)

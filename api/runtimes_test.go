@@ -93,6 +93,8 @@ func TestMalformedChangesAreRefused(t *testing.T) {
 		"negative turn":       {"PUT", demo + "/scheduling", `{"next_generation_at":null,"skip_next_tick":true,"current_turn":-1}`, "current_turn"},
 		"half a turn":         {"PUT", demo + "/scheduling", `{"next_generation_at":null,"skip_next_tick":true,"current_turn":1.5}`, "current_turn"},
 		"too many turns":      {"PUT", demo + "/scheduling", `{"next_generation_at":null,"skip_next_tick":true,"current_turn":9007199254740992}`, "current_turn"},
+		"turn as a power":     {"PUT", demo + "/scheduling", `{"next_generation_at":null,"skip_next_tick":true,"current_turn":1e2}`, "current_turn"},
+		"turn with a point":   {"PUT", demo + "/scheduling", `{"next_generation_at":null,"skip_next_tick":true,"current_turn":12.0}`, "current_turn"},
 		"turn as a string":    {"PUT", demo + "/scheduling", `{"next_generation_at":null,"skip_next_tick":true,"current_turn":"1"}`, "current_turn"},
 		"no health":           {"PUT", demo + "/engine-health", `{}`, "engine_health"},
 		"long health":         {"PUT", demo + "/engine-health", `{"engine_health":"` + strings.Repeat("a", 257) + `"}`, "engine_health"},
@@ -178,6 +180,9 @@ func TestUpdateStatusInVain(t *testing.T) {
 		got.refused(t, want.status, want.code)
 		require.NotContains(t, got.body, "canary")
 	}
+	h.runtimes.EXPECT().UpdateStatus(gomock.Any(), gomock.Any()).Return(engineversion.ErrConflict)
+	h.call(t, http.MethodPost, demo+"/status",
+		`{"expected_from":"running","to":"stopped","current_image_ref":"a:1","current_engine_version":"1.4.3"}`).blames(t, "current_image_ref")
 	// The change is made, and then nobody can tell the record.
 	h.runtimes.EXPECT().UpdateStatus(gomock.Any(), gomock.Any()).Return(nil)
 	h.runtimes.EXPECT().Get(gomock.Any(), "demo-1").Return(runtime.RuntimeRecord{}, errors.New("canary"))

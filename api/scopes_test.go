@@ -171,6 +171,8 @@ func TestEveryDoorTakesItsScope(t *testing.T) {
 			for _, scopes := range [][]auth.Scope{nil, others[:1], others[1:], others} {
 				h, got := knock(false, knownGate{auth.Caller{Name: "somebody", Scopes: scopes}})
 				require.Contains(t, got.refused(t, http.StatusForbidden, "forbidden").Detail, string(door.scope))
+				require.Equal(t, `Bearer realm="gamemaster", error="insufficient_scope", scope="`+string(door.scope)+`"`,
+					got.header.Get("WWW-Authenticate"))
 				h.patcher.untouched(t)
 			}
 			_, got := knock(true, gateOf(t, tokenOf("somebody", token, door.scope)))
@@ -211,6 +213,14 @@ func TestEveryDoorKeepsToTheCallersGames(t *testing.T) {
 				got.refused(t, http.StatusForbidden, "forbidden")
 			} else {
 				require.Equal(t, door.status, got.status, got.body)
+			}
+			if door.scope != "" {
+				// Limited to no game at all is not the same as not limited.
+				h := build(t, func(o *api.Options) {
+					o.Gate = knownGate{auth.Caller{Name: "nobody", Scopes: auth.Scopes(), Games: []string{}}}
+				})
+				h.call(t, door.method, door.path, door.body).refused(t, http.StatusForbidden, "forbidden")
+				h.patcher.untouched(t)
 			}
 			h, asked, got = knock(admin, true)
 			require.Equal(t, door.status, got.status, got.body)

@@ -30,6 +30,7 @@ func (server *Server) Serve(ctx context.Context, listener net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		TLSConfig:         server.tls,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(server.logger.Handler(), slog.LevelWarn),
 	}
 	ended := make(chan error, 1)

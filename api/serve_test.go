@@ -174,7 +174,7 @@ func TestDrainIsBounded(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		require.ErrorContains(t, r.end(), "cut off")
-		require.Equal(t, 22*time.Second, time.Since(began))
+		require.Equal(t, 28*time.Second, time.Since(began))
 		_, answered := <-answer
 		require.False(t, answered)
 		close(release)

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -250,7 +251,7 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 	}
 	// The bound on bodies stands outside the router, where it sees the
 	// connection itself and can close it on a body that never ends.
-	server.handler = http.MaxBytesHandler(asGet(server.router()), MaxBody)
+	server.handler = http.MaxBytesHandler(inTime(asGet(server.router())), MaxBody)
 	return server, nil
 }
 
@@ -271,8 +272,6 @@ func (server *Server) router() *gin.Engine {
 	engine.HandleMethodNotAllowed = true
 	engine.RedirectTrailingSlash = false
 	engine.RedirectFixedPath = false
-	// Handlers are given gin's context; with this it is the request's.
-	engine.ContextWithFallback = true
 	// Routes are matched on the path as it was sent, so that %2F in an id
 	// stays inside the id, where the check of its shape meets it.
 	engine.UseEscapedPath = true
@@ -289,13 +288,49 @@ func (server *Server) router() *gin.Engine {
 	handlers := contract.NewStrictHandlerWithOptions(server, nil, contract.StrictGinServerOptions{
 		RequestErrorHandlerFunc:  server.undecoded,
 		HandlerErrorFunc:         server.fail,
-		ResponseErrorHandlerFunc: server.fail,
+		ResponseErrorHandlerFunc: server.untold,
 	})
 	contract.RegisterHandlersWithOptions(engine.Group("", server.admit, server.validate), handlers, contract.GinServerOptions{
 		ErrorHandler: func(c *gin.Context, err error, _ int) { server.undecoded(c, err) },
 	})
 	return engine
 }
+
+// inTime gives the client a bounded time to take the answer, once there is one:
+// until then it is held here.
+func inTime(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { next.ServeHTTP(&timedWriter{ResponseWriter: w}, r) })
+}
+
+// timedWriter sets the deadline when the answer begins.
+type timedWriter struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (w *timedWriter) begin() {
+	if w.begun {
+		return
+	}
+	w.begun = true
+	// A writer that knows no deadlines is a test's.
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(answerTimeout))
+}
+
+// WriteHeader begins the answer.
+func (w *timedWriter) WriteHeader(status int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write begins the answer, if nothing has.
+func (w *timedWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets response controllers through.
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // asGet has HEAD answered as GET, as RFC 9110 wants of every server; net/http
 // leaves the body out by itself.
@@ -310,9 +345,31 @@ func asGet(next http.Handler) http.Handler {
 }
 
 // undecoded answers what the generated code could not read although the
-// contract has let it pass, such as a time that no calendar has.
+// contract has let it pass: a whole number that is written as 1e2. The decoder's
+// words name our own types, so that they are not told; where no member can be
+// named, they are logged.
 func (server *Server) undecoded(c *gin.Context, err error) {
-	server.refuse(c, *refusal(patch.CodeInvalidRequest, "the request cannot be read: "+err.Error()))
+	op, _ := server.contract.find(c.Request.Method, c.FullPath())
+	if mistyped, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && op.Operation != nil && op.body() != nil {
+		if member := op.body().Properties[mistyped.Field]; member != nil {
+			server.refuse(c, *mend(mistyped.Field, "want "+wanted(member.Value)+", in digits"))
+			return
+		}
+	}
+	p := refusal(patch.CodeInvalidRequest, "the request cannot be read")
+	p.cause = fmt.Errorf("decode: %w", err)
+	server.refuse(c, *p)
+}
+
+// untold is called when an answer could not be encoded, or not be written: then
+// the client went away or was too slow, which is no news.
+func (server *Server) untold(c *gin.Context, err error) {
+	if !c.Writer.Written() && !gone(c) {
+		server.fail(c, err)
+		return
+	}
+	server.logger.LogAttrs(c.Request.Context(), slog.LevelDebug, "answer was not taken",
+		slog.String("request_id", requestID(c)), slog.String("err", err.Error()))
 }
 
 func (server *Server) noRoute(c *gin.Context) {

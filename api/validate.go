@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func onceEach(header http.Header, op endpoint) *problem {
 // takeBody reads the body and looks for what a schema cannot see. The bytes are
 // put back for who comes next.
 func takeBody(c *gin.Context, op endpoint) *problem {
-	if !op.RequestBody.Value.Required && c.Request.ContentLength == 0 {
+	if !op.RequestBody.Value.Required && empty(c.Request) {
 		return nil
 	}
 	encoded, fault := readBody(c)
@@ -128,6 +129,21 @@ func takeBody(c *gin.Context, op endpoint) *problem {
 	c.Request.Body = io.NopCloser(bytes.NewReader(encoded))
 	c.Request.ContentLength = int64(len(encoded))
 	return nil
+}
+
+// empty reports whether the request has no body. One whose length is not
+// announced is looked into: clients and proxies send nothing in chunks, too.
+func empty(request *http.Request) bool {
+	if request.ContentLength >= 0 {
+		return request.ContentLength == 0
+	}
+	reader := bufio.NewReaderSize(request.Body, MaxBody)
+	request.Body = struct {
+		io.Reader
+		io.Closer
+	}{reader, request.Body}
+	_, err := reader.Peek(1)
+	return errors.Is(err, io.EOF)
 }
 
 // input is the request as the document's judge takes it.

@@ -67,7 +67,7 @@ func TestGetEngineVersion(t *testing.T) {
 // registry that does not answer.
 func TestGetEngineVersionInVain(t *testing.T) {
 	h := open(t)
-	for _, version := range []string{"latest", "v1.4.3", "1.4", "1.4.3%20", "1.4.3%00", "01.4.3", "1.4.3-", "1.4.3%2Fx", "%2e%2e"} {
+	for _, version := range []string{"latest", "v1.4.3", "1.4", "1.4.3%20", "1.4.3%00", "01.4.3", "1.4.3-", "1.4.3%2Fx", "%2e%2e", "1000000000000000000.0.0"} {
 		h.raw(t, rawRequest("GET", versions+"/"+version, "")).blames(t, "version")
 	}
 	h.versions.EXPECT().Get(gomock.Any(), "1.4.9").Return(engineversion.EngineVersion{}, engineversion.ErrNotFound)

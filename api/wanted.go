@@ -13,8 +13,9 @@ func wanted(schema *openapi3.Schema) string {
 	if said, ok := schema.Extensions["x-want"].(string); ok {
 		return said + atMost(schema)
 	}
-	for _, part := range schema.AllOf {
-		return wanted(part.Value)
+	if len(schema.AllOf) > 0 {
+		// A reference that had to be given a description of its own.
+		return wanted(schema.AllOf[0].Value)
 	}
 	switch {
 	case len(schema.Enum) > 0:

@@ -24,9 +24,11 @@ type Client struct {
 }
 
 const (
-	// requestTimeout bounds one request of the client's own http.Client: the API
-	// lets a caller wait 60 s for a patch, the rest is for the network.
-	requestTimeout = 75 * time.Second
+	// RequestTimeout bounds one request of the client's own http.Client: the API
+	// ends its answer within 110 s, of which 60 s are the longest wait for a
+	// patch and most of the others for a key whose process died; the rest is for
+	// the network.
+	RequestTimeout = 120 * time.Second
 	// defaultRetries and the pauses between them last 2 to 4 s together, which
 	// is what a restart of the API takes; a longer outage is for the caller.
 	defaultRetries = 3
@@ -119,7 +121,7 @@ func WithBackoff(first, longest time.Duration) Option {
 // machine, unless [WithInsecureToken] is given.
 func New(server string, options ...Option) (*Client, error) {
 	made := settings{client: Client{
-		http:      &http.Client{Timeout: requestTimeout},
+		http:      &http.Client{Timeout: RequestTimeout},
 		userAgent: "gamemaster-client",
 		retries:   defaultRetries, first: defaultFirst, longest: defaultLongest,
 	}}

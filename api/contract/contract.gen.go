@@ -2090,7 +2090,14 @@ type EngineVersionNotFoundApplicationProblemPlusJSONResponse Problem
 
 type EngineVersionReadJSONResponse EngineVersionDetail
 
-type ForbiddenApplicationProblemPlusJSONResponse Problem
+type ForbiddenResponseHeaders struct {
+	WWWAuthenticate *string
+}
+type ForbiddenApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ForbiddenResponseHeaders
+}
 
 type InternalErrorApplicationProblemPlusJSONResponse Problem
 
@@ -2210,10 +2217,13 @@ type ListEngineVersions403ApplicationProblemPlusJSONResponse struct {
 func (response ListEngineVersions403ApplicationProblemPlusJSONResponse) VisitListEngineVersionsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2337,10 +2347,13 @@ type GetEngineVersion403ApplicationProblemPlusJSONResponse struct {
 func (response GetEngineVersion403ApplicationProblemPlusJSONResponse) VisitGetEngineVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2495,10 +2508,13 @@ type PutEngineVersion403ApplicationProblemPlusJSONResponse struct {
 func (response PutEngineVersion403ApplicationProblemPlusJSONResponse) VisitPutEngineVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2684,10 +2700,13 @@ type ActivateEngineVersion403ApplicationProblemPlusJSONResponse struct {
 func (response ActivateEngineVersion403ApplicationProblemPlusJSONResponse) VisitActivateEngineVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2827,10 +2846,13 @@ type DeprecateEngineVersion403ApplicationProblemPlusJSONResponse struct {
 func (response DeprecateEngineVersion403ApplicationProblemPlusJSONResponse) VisitDeprecateEngineVersionResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -2970,10 +2992,13 @@ type ListOperations403ApplicationProblemPlusJSONResponse struct {
 func (response ListOperations403ApplicationProblemPlusJSONResponse) VisitListOperationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3097,10 +3122,13 @@ type ListPatches403ApplicationProblemPlusJSONResponse struct {
 func (response ListPatches403ApplicationProblemPlusJSONResponse) VisitListPatchesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3224,10 +3252,13 @@ type GetPatch403ApplicationProblemPlusJSONResponse struct {
 func (response GetPatch403ApplicationProblemPlusJSONResponse) VisitGetPatchResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3377,10 +3408,13 @@ type CancelPatch403ApplicationProblemPlusJSONResponse struct {
 func (response CancelPatch403ApplicationProblemPlusJSONResponse) VisitCancelPatchResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3582,10 +3616,13 @@ type ListRuntimes403ApplicationProblemPlusJSONResponse struct {
 func (response ListRuntimes403ApplicationProblemPlusJSONResponse) VisitListRuntimesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3719,10 +3756,13 @@ type RegisterRuntime403ApplicationProblemPlusJSONResponse struct {
 func (response RegisterRuntime403ApplicationProblemPlusJSONResponse) VisitRegisterRuntimeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -3922,10 +3962,13 @@ type ListDueRuntimes403ApplicationProblemPlusJSONResponse struct {
 func (response ListDueRuntimes403ApplicationProblemPlusJSONResponse) VisitListDueRuntimesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4043,10 +4086,13 @@ type DeleteRuntime403ApplicationProblemPlusJSONResponse struct {
 func (response DeleteRuntime403ApplicationProblemPlusJSONResponse) VisitDeleteRuntimeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4170,10 +4216,13 @@ type GetRuntime403ApplicationProblemPlusJSONResponse struct {
 func (response GetRuntime403ApplicationProblemPlusJSONResponse) VisitGetRuntimeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4314,10 +4363,13 @@ type UpdateRuntimeEngineHealth403ApplicationProblemPlusJSONResponse struct {
 func (response UpdateRuntimeEngineHealth403ApplicationProblemPlusJSONResponse) VisitUpdateRuntimeEngineHealthResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4506,10 +4558,13 @@ type ListRuntimeOperations403ApplicationProblemPlusJSONResponse struct {
 func (response ListRuntimeOperations403ApplicationProblemPlusJSONResponse) VisitListRuntimeOperationsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4668,10 +4723,13 @@ type PatchRuntime403ApplicationProblemPlusJSONResponse struct {
 func (response PatchRuntime403ApplicationProblemPlusJSONResponse) VisitPatchRuntimeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -4934,10 +4992,13 @@ type RollbackRuntime403ApplicationProblemPlusJSONResponse struct {
 func (response RollbackRuntime403ApplicationProblemPlusJSONResponse) VisitRollbackRuntimeResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5166,10 +5227,13 @@ type UpdateRuntimeScheduling403ApplicationProblemPlusJSONResponse struct {
 func (response UpdateRuntimeScheduling403ApplicationProblemPlusJSONResponse) VisitUpdateRuntimeSchedulingResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5358,10 +5422,13 @@ type UpdateRuntimeStatus403ApplicationProblemPlusJSONResponse struct {
 func (response UpdateRuntimeStatus403ApplicationProblemPlusJSONResponse) VisitUpdateRuntimeStatusResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
 	w.WriteHeader(403)
 	_, err := buf.WriteTo(w)
 	return err
@@ -5703,7 +5770,7 @@ func (sh *strictHandler) ListEngineVersions(ctx *gin.Context, params ListEngineV
 	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListEngineVersions(ctx, request.(ListEngineVersionsRequestObject))
+		return sh.ssi.ListEngineVersions(ctx.Request.Context(), request.(ListEngineVersionsRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ListEngineVersions")
@@ -5729,7 +5796,7 @@ func (sh *strictHandler) GetEngineVersion(ctx *gin.Context, version Version) {
 	request.Version = version
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetEngineVersion(ctx, request.(GetEngineVersionRequestObject))
+		return sh.ssi.GetEngineVersion(ctx.Request.Context(), request.(GetEngineVersionRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "GetEngineVersion")
@@ -5773,7 +5840,7 @@ func (sh *strictHandler) PutEngineVersion(ctx *gin.Context, version Version) {
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.PutEngineVersion(ctx, request.(PutEngineVersionRequestObject))
+		return sh.ssi.PutEngineVersion(ctx.Request.Context(), request.(PutEngineVersionRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "PutEngineVersion")
@@ -5799,7 +5866,7 @@ func (sh *strictHandler) ActivateEngineVersion(ctx *gin.Context, version Version
 	request.Version = version
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ActivateEngineVersion(ctx, request.(ActivateEngineVersionRequestObject))
+		return sh.ssi.ActivateEngineVersion(ctx.Request.Context(), request.(ActivateEngineVersionRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ActivateEngineVersion")
@@ -5825,7 +5892,7 @@ func (sh *strictHandler) DeprecateEngineVersion(ctx *gin.Context, version Versio
 	request.Version = version
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.DeprecateEngineVersion(ctx, request.(DeprecateEngineVersionRequestObject))
+		return sh.ssi.DeprecateEngineVersion(ctx.Request.Context(), request.(DeprecateEngineVersionRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "DeprecateEngineVersion")
@@ -5851,7 +5918,7 @@ func (sh *strictHandler) ListOperations(ctx *gin.Context, params ListOperationsP
 	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListOperations(ctx, request.(ListOperationsRequestObject))
+		return sh.ssi.ListOperations(ctx.Request.Context(), request.(ListOperationsRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ListOperations")
@@ -5877,7 +5944,7 @@ func (sh *strictHandler) ListPatches(ctx *gin.Context, params ListPatchesParams)
 	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListPatches(ctx, request.(ListPatchesRequestObject))
+		return sh.ssi.ListPatches(ctx.Request.Context(), request.(ListPatchesRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ListPatches")
@@ -5903,7 +5970,7 @@ func (sh *strictHandler) GetPatch(ctx *gin.Context, patchID PatchID) {
 	request.PatchID = patchID
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetPatch(ctx, request.(GetPatchRequestObject))
+		return sh.ssi.GetPatch(ctx.Request.Context(), request.(GetPatchRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "GetPatch")
@@ -5950,7 +6017,7 @@ func (sh *strictHandler) CancelPatch(ctx *gin.Context, patchID PatchID) {
 	}
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.CancelPatch(ctx, request.(CancelPatchRequestObject))
+		return sh.ssi.CancelPatch(ctx.Request.Context(), request.(CancelPatchRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "CancelPatch")
@@ -5976,7 +6043,7 @@ func (sh *strictHandler) ListRuntimes(ctx *gin.Context, params ListRuntimesParam
 	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListRuntimes(ctx, request.(ListRuntimesRequestObject))
+		return sh.ssi.ListRuntimes(ctx.Request.Context(), request.(ListRuntimesRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ListRuntimes")
@@ -6018,7 +6085,7 @@ func (sh *strictHandler) RegisterRuntime(ctx *gin.Context) {
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RegisterRuntime(ctx, request.(RegisterRuntimeRequestObject))
+		return sh.ssi.RegisterRuntime(ctx.Request.Context(), request.(RegisterRuntimeRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "RegisterRuntime")
@@ -6044,7 +6111,7 @@ func (sh *strictHandler) ListDueRuntimes(ctx *gin.Context, params ListDueRuntime
 	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListDueRuntimes(ctx, request.(ListDueRuntimesRequestObject))
+		return sh.ssi.ListDueRuntimes(ctx.Request.Context(), request.(ListDueRuntimesRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ListDueRuntimes")
@@ -6070,7 +6137,7 @@ func (sh *strictHandler) DeleteRuntime(ctx *gin.Context, gameID GameID) {
 	request.GameID = gameID
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.DeleteRuntime(ctx, request.(DeleteRuntimeRequestObject))
+		return sh.ssi.DeleteRuntime(ctx.Request.Context(), request.(DeleteRuntimeRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "DeleteRuntime")
@@ -6096,7 +6163,7 @@ func (sh *strictHandler) GetRuntime(ctx *gin.Context, gameID GameID) {
 	request.GameID = gameID
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetRuntime(ctx, request.(GetRuntimeRequestObject))
+		return sh.ssi.GetRuntime(ctx.Request.Context(), request.(GetRuntimeRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "GetRuntime")
@@ -6140,7 +6207,7 @@ func (sh *strictHandler) UpdateRuntimeEngineHealth(ctx *gin.Context, gameID Game
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateRuntimeEngineHealth(ctx, request.(UpdateRuntimeEngineHealthRequestObject))
+		return sh.ssi.UpdateRuntimeEngineHealth(ctx.Request.Context(), request.(UpdateRuntimeEngineHealthRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "UpdateRuntimeEngineHealth")
@@ -6167,7 +6234,7 @@ func (sh *strictHandler) ListRuntimeOperations(ctx *gin.Context, gameID GameID, 
 	request.Params = params
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.ListRuntimeOperations(ctx, request.(ListRuntimeOperationsRequestObject))
+		return sh.ssi.ListRuntimeOperations(ctx.Request.Context(), request.(ListRuntimeOperationsRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "ListRuntimeOperations")
@@ -6212,7 +6279,7 @@ func (sh *strictHandler) PatchRuntime(ctx *gin.Context, gameID GameID, params Pa
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.PatchRuntime(ctx, request.(PatchRuntimeRequestObject))
+		return sh.ssi.PatchRuntime(ctx.Request.Context(), request.(PatchRuntimeRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "PatchRuntime")
@@ -6257,7 +6324,7 @@ func (sh *strictHandler) RollbackRuntime(ctx *gin.Context, gameID GameID, params
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.RollbackRuntime(ctx, request.(RollbackRuntimeRequestObject))
+		return sh.ssi.RollbackRuntime(ctx.Request.Context(), request.(RollbackRuntimeRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "RollbackRuntime")
@@ -6301,7 +6368,7 @@ func (sh *strictHandler) UpdateRuntimeScheduling(ctx *gin.Context, gameID GameID
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateRuntimeScheduling(ctx, request.(UpdateRuntimeSchedulingRequestObject))
+		return sh.ssi.UpdateRuntimeScheduling(ctx.Request.Context(), request.(UpdateRuntimeSchedulingRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "UpdateRuntimeScheduling")
@@ -6345,7 +6412,7 @@ func (sh *strictHandler) UpdateRuntimeStatus(ctx *gin.Context, gameID GameID) {
 	request.Body = &body
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.UpdateRuntimeStatus(ctx, request.(UpdateRuntimeStatusRequestObject))
+		return sh.ssi.UpdateRuntimeStatus(ctx.Request.Context(), request.(UpdateRuntimeStatusRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "UpdateRuntimeStatus")
@@ -6369,7 +6436,7 @@ func (sh *strictHandler) GetHealth(ctx *gin.Context) {
 	var request GetHealthRequestObject
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetHealth(ctx, request.(GetHealthRequestObject))
+		return sh.ssi.GetHealth(ctx.Request.Context(), request.(GetHealthRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "GetHealth")
@@ -6393,7 +6460,7 @@ func (sh *strictHandler) GetReadiness(ctx *gin.Context) {
 	var request GetReadinessRequestObject
 
 	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
-		return sh.ssi.GetReadiness(ctx, request.(GetReadinessRequestObject))
+		return sh.ssi.GetReadiness(ctx.Request.Context(), request.(GetReadinessRequestObject))
 	}
 	for _, middleware := range sh.middlewares {
 		handler = middleware(handler, "GetReadiness")

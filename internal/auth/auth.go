@@ -55,10 +55,6 @@ const (
 // Scopes returns all scopes, in the order in which a [Caller] has them.
 func Scopes() []Scope { return []Scope{ScopeRead, ScopePatch, ScopeAdmin} }
 
-// Anonymous is the name that no entry of a policy may have: it stands for
-// callers that did not have to say who they are.
-const Anonymous = "anonymous"
-
 // Caller is somebody who may pass. The slices are shared between requests and
 // not to be written to.
 type Caller struct {
@@ -79,8 +75,7 @@ func (caller Caller) May(scope Scope) bool { return slices.Contains(caller.Scope
 // Limited tells whether there are games that the caller may not see.
 func (caller Caller) Limited() bool { return caller.Games != nil }
 
-// MaySee tells whether the caller has to do with the game. What a caller may
-// not see is to be answered as if it did not exist.
+// MaySee tells whether the caller has to do with the game.
 func (caller Caller) MaySee(gameID string) bool {
 	return !caller.Limited() || slices.ContainsFunc(caller.Games, func(prefix string) bool {
 		return strings.HasPrefix(gameID, prefix)

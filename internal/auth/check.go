@@ -129,11 +129,8 @@ func (p places[T]) once(found *faults, value T, place string) {
 }
 
 func checkName(found *faults, place, name string) {
-	switch {
-	case !nameRegexp.MatchString(name):
+	if !nameRegexp.MatchString(name) {
 		found.at(place+".name", "want 1 to 64 of letters, digits, '.', '_' and '-', starting with a letter or digit")
-	case name == Anonymous:
-		found.at(place+".name", "this one is reserved")
 	}
 }
 

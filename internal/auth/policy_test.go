@@ -107,7 +107,6 @@ func TestParseFaults(t *testing.T) {
 		"null name":        {"tokens:\n- {name: null, sha256: " + digestOne + ", scopes: ['runtime:read']}", []string{"tokens[0].name: want a text"}},
 		"block":            {"tokens:\n- name: |\n    canary\n  sha256: " + digestOne + "\n  scopes: [runtime:read]", []string{"tokens[0].name: want a text"}},
 		"bad name":         {"tokens:\n- {name: ca nary, sha256: " + digestOne + ", scopes: ['runtime:read']}", []string{"tokens[0].name: want 1 to 64"}},
-		"reserved name":    {"tokens:\n- {name: anonymous, sha256: " + digestOne + ", scopes: ['runtime:read']}", []string{"tokens[0].name: this one is reserved"}},
 		"colon in name":    {"tokens:\n- {name: 'oidc:canary', sha256: " + digestOne + ", scopes: ['runtime:read']}", []string{"tokens[0].name: want"}},
 		"a token":          {"tokens:\n- {name: a, sha256: canary, scopes: ['runtime:read']}", []string{"tokens[0].sha256: want 64 hex digits"}},
 		"a list of tokens": {"tokens:\n- {name: a, sha256: [canary], scopes: ['runtime:read']}", []string{"tokens[0].sha256: want a text"}},

@@ -27,7 +27,7 @@ type apiCommand struct {
 type apiLimits struct {
 	Rate       float64 `help:"Requests per second that each caller may send." default:"100" env:"GAMEMASTER_RATE"`
 	Burst      int     `help:"Requests that each caller may send at once." default:"200" env:"GAMEMASTER_BURST"`
-	MaxWaiting int     `help:"Callers that may wait for a patch at once; beyond it the answer is 202 without a wait." default:"1000" env:"GAMEMASTER_MAX_WAITING"`
+	MaxWaiting int     `help:"Callers that may wait for a patch at once; beyond it the answer is 202 without a wait." default:"400" env:"GAMEMASTER_MAX_WAITING"`
 }
 
 func (l apiLimits) check() error {
@@ -44,11 +44,11 @@ func (c *apiCommand) Run(p *process) error {
 		return refused(err)
 	}
 	logger := p.logger(settings)
-	gate, err := c.gate(settings, logger)
+	gate, err := openGate(settings.AuthFile, c.ClientCA != "", logger)
 	if err != nil {
 		return refused(err)
 	}
-	encryption, err := c.config()
+	encryption, err := c.config(logger)
 	if err != nil {
 		return refused(err)
 	}
@@ -90,15 +90,16 @@ func (c *apiCommand) Run(p *process) error {
 	return server.Serve(p.ctx, listener)
 }
 
-// gate opens the policy, and refuses one that could not let in everybody whom
-// it names.
-func (c *apiCommand) gate(settings config.Config, logger *slog.Logger) (*auth.Gate, error) {
-	gate, err := auth.Open(settings.AuthFile, auth.Options{Log: logger})
+// openGate opens the policy, and refuses one that could not let in everybody
+// whom it names.
+func openGate(authFile string, clientCA bool, logger *slog.Logger) (*auth.Gate, error) {
+	gate, err := auth.Open(authFile, auth.Options{Log: logger})
 	if err != nil {
 		return nil, fmt.Errorf("GAMEMASTER_AUTH_FILE: %w", err)
 	}
-	if gate.NeedsClientCA() && c.ClientCA == "" {
-		return nil, errors.New("GAMEMASTER_AUTH_FILE: names client certificates, which nobody could show; give --tls-cert, --tls-key and --client-ca")
+	if gate.NeedsClientCA() && !clientCA {
+		return nil, errors.New("GAMEMASTER_AUTH_FILE: names client certificates, which nobody could show; " +
+			"they take `gamemaster api` with --tls-cert, --tls-key and --client-ca")
 	}
 	return gate, nil
 }
@@ -106,7 +107,15 @@ func (c *apiCommand) gate(settings config.Config, logger *slog.Logger) (*auth.Ga
 func (c *apiCommand) announce(logger *slog.Logger, listener net.Listener, temporal temporalConnection) {
 	logger.Info("api is listening", "addr", listener.Addr().String(), "tls", c.TLSCert != "",
 		"temporal", temporal.address, "namespace", temporal.namespace)
-	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() && c.TLSCert == "" {
-		logger.Warn("tokens travel in the clear unless something in front of this address encrypts: give --tls-cert and --tls-key")
+	if c.TLSCert == "" {
+		warnInTheClear(logger, listener)
+	}
+}
+
+// warnInTheClear warns of a listener without encryption that others reach.
+func warnInTheClear(logger *slog.Logger, listener net.Listener) {
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		logger.Warn("tokens travel in the clear unless something in front of this address encrypts",
+			"addr", listener.Addr().String())
 	}
 }

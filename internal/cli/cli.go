@@ -1,8 +1,8 @@
 // Package cli is the command line: it reads the environment, puts the parts
 // together and runs them. Everything may be known here; nobody knows it.
 //
-// What asks a running API does so by package client and knows nothing else of
-// the system; it prints tables for people, and with --json what the API says.
+// What asks a running API does so by package client and by nothing else; it
+// prints tables for people, and with --json what the API says.
 package cli
 
 import (

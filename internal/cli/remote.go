@@ -27,9 +27,6 @@ type remote struct {
 	JSON    bool          `name:"json" help:"Print what the API says, as one JSON document."`
 }
 
-// answerTimeout bounds one request; the API's longest wait is 60 s.
-const answerTimeout = 75 * time.Second
-
 // ask calls use with a client of the API and gives its error an exit code.
 func (r *remote) ask(p *process, use func(context.Context, *client.Client) error) error {
 	games, err := r.client()
@@ -60,7 +57,7 @@ func (r *remote) client() (*client.Client, error) {
 	if encryption != nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.TLSClientConfig = encryption
-		options = append(options, client.WithHTTPClient(&http.Client{Timeout: answerTimeout, Transport: transport}))
+		options = append(options, client.WithHTTPClient(&http.Client{Timeout: client.RequestTimeout, Transport: transport}))
 	}
 	return client.New(r.Server, options...)
 }

@@ -244,6 +244,7 @@ func (s *stack) startAPI(listener net.Listener) error {
 	if err != nil {
 		return err
 	}
+	warnInTheClear(s.options.logger, listener)
 	s.apiURL = "http://" + listener.Addr().String()
 	s.serve("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	return nil
@@ -256,11 +257,7 @@ const devToken = "dev"
 // devGate lets those pass that the file names, or whoever has the token "dev".
 func devGate(authFile string, logger *slog.Logger) (*auth.Gate, error) {
 	if authFile != "" {
-		gate, err := auth.Open(authFile, auth.Options{Log: logger})
-		if err != nil {
-			return nil, fmt.Errorf("GAMEMASTER_AUTH_FILE: %w", err)
-		}
-		return gate, nil
+		return openGate(authFile, false, logger)
 	}
 	return auth.New(auth.Policy{Tokens: []auth.Token{
 		{Name: devToken, SHA256: sha256.Sum256([]byte(devToken)), Scopes: auth.Scopes()},

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -20,7 +21,7 @@ type tlsFlags struct {
 // config returns the listener's TLS, nil without flags. A client may show a
 // certificate, which then has to be signed by the client CA; whether its owner
 // may pass is for the gate to say.
-func (f tlsFlags) config() (*tls.Config, error) {
+func (f tlsFlags) config(logger *slog.Logger) (*tls.Config, error) {
 	switch {
 	case f.TLSCert == "" && f.TLSKey == "" && f.ClientCA == "":
 		return nil, nil
@@ -29,7 +30,7 @@ func (f tlsFlags) config() (*tls.Config, error) {
 	case f.TLSKey == "":
 		return nil, errors.New("--tls-key is missing beside --tls-cert")
 	}
-	pair := &keyPair{certFile: f.TLSCert, keyFile: f.TLSKey}
+	pair := &keyPair{certFile: f.TLSCert, keyFile: f.TLSKey, logger: logger}
 	if _, err := pair.current(nil); err != nil {
 		return nil, err
 	}
@@ -53,6 +54,7 @@ func (f tlsFlags) config() (*tls.Config, error) {
 // certificates are renewed while the server runs.
 type keyPair struct {
 	certFile, keyFile string
+	logger            *slog.Logger
 
 	mu     sync.Mutex
 	looked time.Time
@@ -65,7 +67,7 @@ type keyPair struct {
 const keyPairAge = 10 * time.Second
 
 // current returns the certificate. When the files have become unreadable, the
-// one before goes on to serve.
+// one before goes on to serve, and the log tells.
 func (p *keyPair) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -80,10 +82,13 @@ func (p *keyPair) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	loaded, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
 	switch {
 	case err == nil:
-		p.held, p.stamp = &loaded, stamp
+		p.held = &loaded
 	case p.held == nil:
 		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+	default:
+		p.logger.Error("the certificate was changed and cannot be read, the one before goes on to serve", "err", err.Error())
 	}
+	p.stamp = stamp
 	return p.held, nil
 }
 

@@ -28,7 +28,8 @@ import (
 // old one no more; and that a broken file leaves in force what was.
 func TestTokensAreReplacedWithoutAGap(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
+	r := newRigWithoutAPI(t)
+	server := r.startAPI()
 	old, young := *r, *r
 	young.token = "the-next-token-of-the-tests"
 	next := everything()
@@ -48,6 +49,9 @@ func TestTokensAreReplacedWithoutAGap(t *testing.T) {
 	sees(&young, http.StatusOK)
 
 	require.NoError(t, os.WriteFile(r.authFile, []byte("tokens: ["), 0o600))
+	server.awaitLogUntil(t, "level", "ERROR", func() {
+		require.Equal(t, http.StatusOK, young.call(http.MethodGet, base+"/runtimes", "").status)
+	})
 	require.Equal(t, http.StatusOK, young.call(http.MethodGet, base+"/runtimes", "").status)
 }
 

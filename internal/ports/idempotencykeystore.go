@@ -25,9 +25,8 @@ type IdempotencyKeyStore interface {
 	// that is gone is left so.
 	Settle(ctx context.Context, input SettleInput) error
 
-	// Release gives a claim back that came to no run, so that the next request
-	// with the key need not wait for the lease. A claim that is another's by
-	// now, or settled, is left alone.
+	// Release forgets a key whose claim came to no run, so that it is as good as
+	// new. A claim that is another's by now, or settled, is left alone.
 	Release(ctx context.Context, caller, key, claim string) error
 
 	// KeepResult notes how the run ended, as JSON; the first result stays. A key

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,17 @@ var _ ports.IdempotencyKeyStore = (*IdempotencyKeys)(nil)
 // NewIdempotencyKeys returns a store on pool, which the caller keeps and closes.
 func NewIdempotencyKeys(pool *pgxpool.Pool) *IdempotencyKeys { return &IdempotencyKeys{pool: pool} }
 
+const keyColumns = `fingerprint, patch_id, run_id, result, coalesce(claim, ''), claimed_until - clock_timestamp()`
+
 var (
+	// Most calls find a key that there is nothing to claim of: requests that wait
+	// for another one's start, and repeats of what is settled. They write nothing.
+	findKey = query[ports.IdempotencyKey]{
+		"find idempotency key",
+		`SELECT ` + keyColumns + ` FROM idempotency_keys WHERE caller = $1 AND key = $2`,
+		scanKey,
+	}
+
 	// The key's row is locked before it is judged, so requests that come at once
 	// are told one after the other, each of the row as the one before left it.
 	// clock_timestamp() and not now(): a request that had to wait began before
@@ -43,7 +54,7 @@ var (
 					SELECT k.run_id = '' AND k.fingerprint = excluded.fingerprint
 						AND (k.claim IS NULL OR k.claimed_until <= instant) AS free) AS verdict
 			)
-			RETURNING fingerprint, patch_id, run_id, result, coalesce(claim, ''), claimed_until - clock_timestamp()`,
+			RETURNING ` + keyColumns,
 		scanKey,
 	}
 
@@ -55,8 +66,7 @@ var (
 
 	releaseKey = command{
 		"release idempotency key",
-		`UPDATE idempotency_keys SET claim = NULL, claimed_until = NULL
-			WHERE caller = $1 AND key = $2 AND claim = $3`,
+		`DELETE FROM idempotency_keys WHERE caller = $1 AND key = $2 AND claim = $3 AND run_id = ''`,
 	}
 
 	keepResult = command{
@@ -86,13 +96,33 @@ func (s *IdempotencyKeys) Claim(ctx context.Context, input ports.ClaimInput) (po
 	if err := checkText(claimKey.op, input.Caller, input.Key, input.PatchID); err != nil {
 		return ports.IdempotencyKey{}, err
 	}
+	found, err := findKey.one(ctx, s.pool, input.Caller, input.Key)
+	switch {
+	case err == nil && !claimable(found, input):
+		return told(found, input), nil
+	case err != nil && !errors.Is(err, pgx.ErrNoRows):
+		return ports.IdempotencyKey{}, err
+	}
 	claim := rand.Text()
 	key, err := claimKey.one(ctx, s.pool, input.Caller, input.Key, input.Fingerprint, input.PatchID, claim, input.Lease)
-	switch {
-	case err != nil:
+	if err != nil {
 		return ports.IdempotencyKey{}, err
-	case key.Claim == claim:
+	}
+	if key.Claim == claim {
 		key.ClaimedFor = 0
+		return key, nil
+	}
+	return told(key, input), nil
+}
+
+// claimable reports whether the row, as it was when it was read, may be claimed.
+func claimable(key ports.IdempotencyKey, input ports.ClaimInput) bool {
+	return key.RunID == "" && bytes.Equal(key.Fingerprint, input.Fingerprint) && (key.Claim == "" || key.ClaimedFor <= 0)
+}
+
+// told is the row as a request is told of it that got no claim.
+func told(key ports.IdempotencyKey, input ports.ClaimInput) ports.IdempotencyKey {
+	switch {
 	case key.Claim != "" && bytes.Equal(key.Fingerprint, input.Fingerprint):
 		// Another's. If its lease ended just after the verdict, it is told as
 		// about to end: zero would say that nobody holds the key.
@@ -100,7 +130,7 @@ func (s *IdempotencyKeys) Claim(ctx context.Context, input ports.ClaimInput) (po
 	default:
 		key.Claim, key.ClaimedFor = "", max(key.ClaimedFor, 0)
 	}
-	return key, nil
+	return key
 }
 
 // Settle notes the run that the key stands for, and ends the claim; the first
@@ -116,8 +146,8 @@ func (s *IdempotencyKeys) Settle(ctx context.Context, input ports.SettleInput) e
 	return err
 }
 
-// Release gives the claim back; nil also when it is not, or no longer, the
-// key's.
+// Release forgets the key, whatever it was for; nil also when the claim is not,
+// or no longer, the key's.
 func (s *IdempotencyKeys) Release(ctx context.Context, caller, key, claim string) error {
 	if err := checkText(releaseKey.op, caller, key, claim); err != nil {
 		return err

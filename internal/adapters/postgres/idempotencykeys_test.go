@@ -100,7 +100,7 @@ func TestKeysAreTheCallers(t *testing.T) {
 }
 
 // Proves that a key with another request behind it is never claimed, whether it
-// is held, given back, run out or settled, and that it says whose it is.
+// is held, run out or settled, and that it says whose it is.
 func TestClaimWithAnotherFingerprint(t *testing.T) {
 	keys, pool := newKeys(t)
 	first := claim(t, keys, newClaim("k"))
@@ -115,10 +115,21 @@ func TestClaimWithAnotherFingerprint(t *testing.T) {
 	require.Positive(t, refused().ClaimedFor)
 	execute(t, pool, "UPDATE idempotency_keys SET claimed_until = now() - interval '1 day'")
 	require.Zero(t, refused().ClaimedFor)
-	require.NoError(t, keys.Release(t.Context(), "me", "k", first.Claim))
-	require.Zero(t, refused().ClaimedFor)
 	settle(t, keys, "p", "r")
 	require.Equal(t, "r", refused().RunID)
+}
+
+// Proves that a key which was given back is as good as new, for any request.
+func TestClaimOfAReleasedKey(t *testing.T) {
+	keys, _ := newKeys(t)
+	first := claim(t, keys, newClaim("k"))
+	require.NoError(t, keys.Release(t.Context(), "me", "k", first.Claim))
+	other := newClaim("k")
+	other.Fingerprint, other.PatchID = bytes.Repeat([]byte{2}, 32), "other"
+	got := claim(t, keys, other)
+	require.NotEmpty(t, got.Claim)
+	require.Equal(t, other.Fingerprint, got.Fingerprint)
+	require.Equal(t, "other", got.PatchID)
 }
 
 // Proves that of fifty requests that come at once exactly one gets the claim,
@@ -176,13 +187,23 @@ func TestClaimAtOnce(t *testing.T) {
 	}
 }
 
-// Proves that a lease is judged by the clock as it is when the key's row is
-// reached, not as it was when the request began: the one that is waited for here
-// ends in between.
-func TestClaimBehindALeaseThatEnds(t *testing.T) {
+// Proves that a lease is judged when the key's row is reached, not when the
+// request began: here another request has taken the key over in between, or was
+// about to and let the lease end.
+func TestClaimBehindATakeOver(t *testing.T) {
+	for _, row := range []struct {
+		until string
+		held  bool
+	}{{"clock_timestamp() + interval '10 seconds'", true}, {"clock_timestamp()", false}} {
+		t.Run(row.until, func(t *testing.T) { claimBehindATakeOver(t, row.until, row.held) })
+	}
+}
+
+func claimBehindATakeOver(t *testing.T, until string, held bool) {
 	keys, pool := newKeys(t)
 	claim(t, keys, newClaim("k"))
-	other := begin(t, pool, "UPDATE idempotency_keys SET patch_id = 'p'")
+	execute(t, pool, "UPDATE idempotency_keys SET claimed_until = now() - interval '1 second'")
+	other := begin(t, pool, "UPDATE idempotency_keys SET claim = 'theirs'")
 	result := make(chan ports.IdempotencyKey, 1)
 	go func() {
 		key, err := keys.Claim(t.Context(), newClaim("k"))
@@ -192,10 +213,10 @@ func TestClaimBehindALeaseThatEnds(t *testing.T) {
 		result <- key
 	}()
 	awaitLockWait(t, pool)
-	_, err := other.Exec(t.Context(), "UPDATE idempotency_keys SET claimed_until = clock_timestamp()")
+	_, err := other.Exec(t.Context(), "UPDATE idempotency_keys SET claimed_until = "+until)
 	require.NoError(t, err)
 	require.NoError(t, other.Commit(t.Context()))
-	require.NotEmpty(t, (<-result).Claim)
+	require.Equal(t, held, (<-result).Claim == "")
 }
 
 // Proves that a claim waits for one that is not committed yet, and gets the key
@@ -234,6 +255,7 @@ func TestClaimReplyLost(t *testing.T) {
 	direct := postgres.NewIdempotencyKeys(pool)
 	proxy, through := newLossyProxy(t, location)
 	keys := postgres.NewIdempotencyKeys(open(t, through))
+	proxy.spared.Store(1) // the look for the key
 	proxy.armed.Store(true)
 	_, err := keys.Claim(t.Context(), newClaim("k"))
 	requireUnknown(t, err)

@@ -14,12 +14,13 @@ import (
 
 // lossyProxy stands between a pool and its server and understands just enough
 // of the protocol to lose a reply: once armed, it lets the next execution of a
-// prepared statement through, reads the server's whole answer, which comes
+// prepared statement through (or, with spared ones, the one after those), reads the server's whole answer, which comes
 // after the commit, and cuts the connection instead of passing it on.
 type lossyProxy struct {
 	listener net.Listener
 	server   string
 	armed    atomic.Bool
+	spared   atomic.Int32
 	lost     atomic.Int32 // replies swallowed so far
 	wg       sync.WaitGroup
 }
@@ -64,7 +65,7 @@ func (p *lossyProxy) clientToServer(client, server net.Conn, swallow *atomic.Boo
 	// The first message has no type: it is the start-up message, as TLS is off.
 	message, err := readMessage(client, false)
 	for err == nil {
-		if message[0] == 'E' && p.armed.CompareAndSwap(true, false) {
+		if message[0] == 'E' && p.armed.Load() && p.spared.Add(-1) < 0 && p.armed.CompareAndSwap(true, false) {
 			swallow.Store(true) // before the server can answer
 		}
 		if _, err = server.Write(message); err == nil {

@@ -12,37 +12,59 @@ import (
 	"galaxy/gamemaster/internal/ports"
 )
 
-// A compare-and-swap is one statement that returns the status it judged by, or
-// no row:
+// A compare-and-swap is one statement that returns what it judged by, or no row:
 //
 //	held     waits for the row's lock and reads the status behind it, which is
 //	         the newest committed one and cannot change before we are done
-//	changed  changes the row if that status is the expected one
+//	entry    waits for a change of the image of the version that is written, and
+//	         keeps others from beginning: either that change finds the record
+//	         or this one finds the change
+//	other    is there when the registry has another image for the version than
+//	         the one that is written; a version without an entry is not held to
+//	         any image
+//	changed  changes the row if its status is the expected one and there is no
+//	         other image
 //
-// So each answer is true at one instant, the one at which the lock was got: no
-// row → not found; another status → conflict; the expected status → changed. A
+// So each answer is true at one instant, the one at which the locks were got: no
+// row → not found; another status or image → conflict; otherwise → changed. A
 // plain UPDATE with an EXISTS beside it would not do: the EXISTS looks at the
 // snapshot of the statement's start, and a row that is deleted while the UPDATE
 // waits for its lock would be reported as a conflict with a row that is gone.
 // A row that is inserted after the statement began is not seen by any part of
 // it, and "not found" was true when it began.
-const (
-	casHead = `WITH held AS (
+//
+// Parameters 1 and 2 are game id and expected status; image and version say
+// which ones are written, and either may be null.
+func compareAndSwap(image, version, set string) string {
+	return `WITH held AS (
 			SELECT game_id, status FROM runtime_records WHERE game_id = $1 FOR NO KEY UPDATE
+		), entry AS (
+			SELECT image_ref FROM engine_versions WHERE version = ` + version + ` FOR SHARE
+		), other AS (
+			SELECT FROM entry WHERE image_ref <> ` + image + `
 		), changed AS (
-			UPDATE runtime_records AS r SET `
-	casTail = `
-			FROM held WHERE r.game_id = held.game_id AND held.status = $2
+			UPDATE runtime_records AS r SET ` + set + `
+			FROM held WHERE r.game_id = held.game_id AND held.status = $2 AND NOT EXISTS (SELECT FROM other)
 		)
-		SELECT status FROM held`
-)
+		SELECT status, EXISTS (SELECT FROM other) FROM held`
+}
+
+// verdict is what a compare-and-swap judged by.
+type verdict struct {
+	held       runtime.Status
+	otherImage bool
+}
+
+func scanVerdict(row pgx.CollectableRow) (v verdict, err error) {
+	return v, row.Scan(&v.held, &v.otherImage)
+}
 
 var (
 	// started_at keeps the first start; stopped_at and finished_at are those
 	// of the latest stop and finish.
-	updateStatus = query[runtime.Status]{
+	updateStatus = query[verdict]{
 		"update runtime status",
-		casHead + `
+		compareAndSwap("$6", "$7", `
 				status = $3,
 				updated_at = $4,
 				started_at = CASE WHEN $3 = 'running' THEN coalesce(r.started_at, $4) ELSE r.started_at END,
@@ -50,33 +72,17 @@ var (
 				finished_at = CASE WHEN $3 = 'finished' THEN $4 ELSE r.finished_at END,
 				engine_health = coalesce($5, r.engine_health),
 				current_image_ref = coalesce($6, r.current_image_ref),
-				current_engine_version = coalesce($7, r.current_engine_version)` + casTail,
-		pgx.RowTo[runtime.Status],
+				current_engine_version = coalesce($7, r.current_engine_version)`),
+		scanVerdict,
 	}
 
-	// The version's entry is locked as well, against an image that is being
-	// changed at this moment: either the change waits and finds the record, or
-	// this one waits and finds the change. A version without an entry is not
-	// held to any image.
-	updateImage = query[imageSwap]{
+	updateImage = query[verdict]{
 		"update runtime image",
-		`WITH held AS (
-			SELECT game_id, status FROM runtime_records WHERE game_id = $1 FOR NO KEY UPDATE
-		), entry AS (
-			SELECT image_ref FROM engine_versions WHERE version = $4 FOR SHARE
-		), other AS (
-			SELECT FROM entry WHERE image_ref <> $3
-		), changed AS (
-			UPDATE runtime_records AS r SET
+		compareAndSwap("$3", "$4", `
 				current_image_ref = $3,
 				current_engine_version = $4,
-				updated_at = $5
-			FROM held WHERE r.game_id = held.game_id AND held.status = $2 AND NOT EXISTS (SELECT FROM other)
-		)
-		SELECT status, EXISTS (SELECT FROM other) FROM held`,
-		func(row pgx.CollectableRow) (swap imageSwap, err error) {
-			return swap, row.Scan(&swap.held, &swap.otherImage)
-		},
+				updated_at = $5`),
+		scanVerdict,
 	}
 
 	updateScheduling = command{
@@ -111,13 +117,6 @@ func (s *RuntimeRecords) UpdateStatus(ctx context.Context, input ports.UpdateSta
 		input.To, stamp(input.Now), input.EngineHealthSummary, input.CurrentImageRef, input.CurrentEngineVersion)
 }
 
-// imageSwap is what a rotation judged by.
-type imageSwap struct {
-	held runtime.Status
-	// otherImage says that the registry has another image for the version.
-	otherImage bool
-}
-
 // UpdateImage rotates current_image_ref and current_engine_version if the
 // stored status is input.ExpectedStatus, else [runtime.ErrConflict];
 // [runtime.ErrNotFound] when there is no row, and [engineversion.ErrConflict]
@@ -131,16 +130,8 @@ func (s *RuntimeRecords) UpdateImage(ctx context.Context, input ports.UpdateImag
 	if err := checkText(updateImage.op, input.GameID, input.CurrentImageRef, input.CurrentEngineVersion); err != nil {
 		return err
 	}
-	swap, err := updateImage.one(ctx, s.pool, input.GameID, input.ExpectedStatus,
+	return s.swap(ctx, updateImage, guard{input.GameID, input.ExpectedStatus},
 		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now))
-	if err := judge(updateImage.op, guard{input.GameID, input.ExpectedStatus}, swap.held, err); err != nil {
-		return err
-	}
-	if swap.otherImage {
-		return fmt.Errorf("%s of %q: the registry has another image for version %q: %w",
-			updateImage.op, input.GameID, input.CurrentEngineVersion, engineversion.ErrConflict)
-	}
-	return nil
 }
 
 // UpdateScheduling overwrites the three scheduling columns from any status;
@@ -176,20 +167,19 @@ type guard struct {
 
 // swap runs a compare-and-swap: statement takes the game id and the expected
 // status, then the values.
-func (s *RuntimeRecords) swap(ctx context.Context, statement query[runtime.Status], g guard, values ...any) error {
-	held, err := statement.one(ctx, s.pool, append([]any{g.gameID, g.expected}, values...)...)
-	return judge(statement.op, g, held, err)
-}
-
-// judge tells what a compare-and-swap came to by the status that it held.
-func judge(op string, g guard, held runtime.Status, err error) error {
+func (s *RuntimeRecords) swap(ctx context.Context, statement query[verdict], g guard, values ...any) error {
+	judged, err := statement.one(ctx, s.pool, append([]any{g.gameID, g.expected}, values...)...)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return fmt.Errorf("%s of %q: %w", op, g.gameID, runtime.ErrNotFound)
+		return fmt.Errorf("%s of %q: %w", statement.op, g.gameID, runtime.ErrNotFound)
 	case err != nil:
 		return err
-	case held != g.expected:
-		return fmt.Errorf("%s of %q: status is %q, expected %q: %w", op, g.gameID, held, g.expected, runtime.ErrConflict)
+	case judged.held != g.expected:
+		return fmt.Errorf("%s of %q: status is %q, expected %q: %w",
+			statement.op, g.gameID, judged.held, g.expected, runtime.ErrConflict)
+	case judged.otherImage:
+		return fmt.Errorf("%s of %q: the registry has another image for the version: %w",
+			statement.op, g.gameID, engineversion.ErrConflict)
 	}
 	return nil
 }

@@ -181,6 +181,15 @@ func LostSwap(record runtime.RuntimeRecord) error {
 		fmt.Sprintf("runtime status changed during the patch: it is %q by now, want %q", record.Status, runtime.StatusRunning))
 }
 
+// SameGame refuses to go on with a record that was deleted and registered anew
+// since before was read: it is another game's under the same id.
+func SameGame(before, now runtime.RuntimeRecord) error {
+	if now.CreatedAt.Equal(before.CreatedAt) {
+		return nil
+	}
+	return refuse(CodeConflict, "the game was deleted and registered anew during the patch")
+}
+
 // OtherImage is the refusal of a patch whose target was given another image in
 // the registry while the container was being recreated on the one before.
 func (plan Plan) OtherImage() error {
