@@ -39,7 +39,9 @@ func FuzzCursor(f *testing.F) {
 		// From the year 1 to the year 9999, as the records' times are.
 		const first, span = -62135596800, 315537897600
 		at := time.Unix(first+int64(uint64(seconds)%span), id&0xffff).UTC()
-		for _, place := range []api.Cursor{{Time: at, Key: key}, {Time: at, ID: id}, {Page: page}} {
+		for _, place := range []api.Cursor{
+			{Time: at, Key: key, List: "runtimes"}, {Time: at, ID: id, List: "operations"}, {Page: page, List: "open"},
+		} {
 			written := api.EncodeCursor(place)
 			if len(written) > 2048 {
 				continue
@@ -59,6 +61,7 @@ func requireSamePlace(t *testing.T, want, got api.Cursor) {
 	require.True(t, want.Time.Equal(got.Time))
 	require.Equal(t, want.Key, got.Key)
 	require.Equal(t, want.ID, got.ID)
+	require.Equal(t, want.List, got.List)
 	require.True(t, bytes.Equal(want.Page, got.Page))
 }
 

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -177,7 +178,11 @@ func TestBadCursors(t *testing.T) {
 		games + "?cursor=": byTime, games + "/due?limit=1" + at + "&cursor=": due, demo + "/operations?cursor=": byID,
 		audit + "?cursor=": byID, patches + "?cursor=": token, patches + "?state=closed&cursor=": byID,
 	} {
-		for _, cursor := range []string{"x", "e30", "bnVsbA", byTime + "=", byTime[:len(byTime)-2], "%20" + byTime, byTime, due, byID, token} {
+		everything := api.Cursor{Time: moment, Key: "demo-1", ID: 7, Page: []byte("next"), List: listOf(t, fit)}
+		for _, cursor := range []string{
+			"x", "e30", "bnVsbA", fit + "=", fit[:len(fit)-2], "%20" + fit, withMember(t, fit), api.EncodeCursor(everything),
+			api.EncodeCursor(api.Cursor{List: listOf(t, fit)}), byTime, due, byID, token,
+		} {
 			h := build(t)
 			if cursor == fit {
 				h.willing()
@@ -188,6 +193,21 @@ func TestBadCursors(t *testing.T) {
 			h.patcher.untouched(t)
 		}
 	}
+}
+
+func listOf(t *testing.T, cursor string) string {
+	t.Helper()
+	read, err := api.DecodeCursor(cursor)
+	require.NoError(t, err)
+	return read.List
+}
+
+// withMember is the cursor with a member that none has.
+func withMember(t *testing.T, cursor string) string {
+	t.Helper()
+	encoded, err := base64.RawURLEncoding.DecodeString(cursor)
+	require.NoError(t, err)
+	return base64.RawURLEncoding.EncodeToString(append([]byte(`{"x":1,`), encoded[1:]...))
 }
 
 // Open patches are listed as the patcher has them, with its own token for a

@@ -33,6 +33,9 @@ func (server *Server) Serve(ctx context.Context, listener net.Listener) error {
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(server.logger.Handler(), slog.LevelWarn),
 	}
+	// Said once at the start: what is missing shows before the first request
+	// meets it.
+	go func() { server.readiness.logChange(server.logger, server.readiness.report()) }()
 	ended := make(chan error, 1)
 	go func() {
 		if server.tls != nil {

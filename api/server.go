@@ -85,8 +85,9 @@ func (silent) Request(string, string, int, time.Duration) {}
 type Check struct {
 	// Name is the part's name in the answer of /readyz, such as "postgres".
 	Name string
-	// Check returns nil when the part works. Its error is shown to whoever
-	// asks, without a token. It must return when ctx ends.
+	// Check returns nil when the part works. Its error is logged, and told by
+	// [Probes]; /readyz of a [Server] only says that there is one. It must return
+	// when ctx ends.
 	Check func(ctx context.Context) error
 }
 

@@ -217,6 +217,8 @@ func invalidAll(mistakes []contract.FieldError) *problem {
 		return nil
 	}
 	slices.SortStableFunc(mistakes, func(a, b contract.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	// What is wrong in two ways is told once, when the mend is the same.
+	mistakes = slices.Compact(mistakes)
 	return invalid(mistakes[:min(len(mistakes), maxFieldErrors)]...)
 }
 

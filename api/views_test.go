@@ -169,6 +169,8 @@ func TestQueriesAreStrict(t *testing.T) {
 		"/runtimes/due?at=now":                                   "at",
 		"/runtimes/due?at=2026-03-01":                            "at",
 		"/runtimes/due?at=2026-02-30T12:00:00Z":                  "at",
+		"/runtimes/due?at=2026-03-01T12:00:00,5Z":                "at",
+		"/runtimes/due?at=2026-03-01T1:00:00Z":                   "at",
 		"/runtimes/due?at=2026-03-01T12:00:60Z":                  "at",
 		"/runtimes/due?at=2026-03-01T12:00:00%2B99:00":           "at",
 		"/runtimes/due?at=9999-12-31T23:59:59-12:00":             "at",

@@ -94,7 +94,7 @@ func (s *Starter) Start(ctx context.Context, request patch.Request) (patch.Handl
 		}
 		var started *serviceerror.WorkflowExecutionAlreadyStarted
 		if !errors.As(err, &started) {
-			return patch.Handle{}, maybeStarted(request, unavailable(ctx, "start the patch", err))
+			return patch.Handle{}, notStarted(ctx, request, err)
 		}
 		handle, err := s.join(ctx, request, started.RunId)
 		if !errors.Is(err, errClosed) {
@@ -186,6 +186,19 @@ func expecting(version string) string {
 		return ""
 	}
 	return fmt.Sprintf(", from %q", version)
+}
+
+// notStarted is the refusal of a start that failed. Temporal's own refusal, such
+// as of a search attribute that the namespace does not have, started nothing.
+func notStarted(ctx context.Context, request patch.Request, err error) error {
+	refusal := unavailable(ctx, "start the patch", err)
+	var invalid *serviceerror.InvalidArgument
+	var nowhere *serviceerror.NamespaceNotFound
+	var denied *serviceerror.PermissionDenied
+	if errors.As(err, &invalid) || errors.As(err, &nowhere) || errors.As(err, &denied) {
+		return refusal
+	}
+	return maybeStarted(request, refusal)
 }
 
 // maybeStarted names the request's own patch in a refusal: a start without an

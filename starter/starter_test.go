@@ -275,3 +275,26 @@ func TestNewNamesTheFault(t *testing.T) {
 	_, err := s.Look(t.Context(), "no such shape")
 	require.True(t, errors.Is(err, patch.ErrNotFound))
 }
+
+// TestTemporalRefuses proves that a start which Temporal refuses for good, such
+// as for a search attribute that the namespace does not have, names no patch
+// that may have been started; one without an answer does.
+func TestTemporalRefuses(t *testing.T) {
+	for _, row := range []struct {
+		err     error
+		started bool
+	}{
+		{serviceerror.NewInvalidArgument("no mapping defined for search attribute OpSource"), false},
+		{serviceerror.NewNamespaceNotFound("nowhere"), false},
+		{serviceerror.NewPermissionDenied("no", "no"), false},
+		{serviceerror.NewUnavailable("gone"), true},
+		{serviceerror.NewDeadlineExceeded("late"), true},
+	} {
+		s, temporal := newStarter(t)
+		temporal.On("ExecuteWorkflow", mock.Anything, mock.Anything, mock.Anything, mock.Anything).Return(nil, row.err)
+		asked := request("1.4.3", false)
+		_, err := s.Start(t.Context(), asked)
+		refusal := requireRefusal(t, err, patch.CodeServiceUnavailable)
+		require.Equal(t, row.started, refusal.PatchID == asked.PatchID, row.err)
+	}
+}

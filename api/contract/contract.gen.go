@@ -263,9 +263,7 @@ func (e RuntimeStatus) Valid() bool {
 
 // CancelRequest Example: {"reason":"wrong version"}
 type CancelRequest struct {
-	// Reason For the audit log; at most 1024 bytes, may have several lines.
-	//
-	// Example: security fix
+	// Reason For the history of the run in Temporal, with the caller's name; at most 1024 bytes.
 	Reason Reason `json:"reason,omitempty,omitzero"`
 }
 

@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -38,6 +40,8 @@ type grammar struct {
 	Operations operationsCommand `cmd:"" help:"List the audit log, of all games or of one."`
 	Token      tokenCommand      `cmd:"" help:"Prepare tokens for the API's auth file."`
 
+	Version kong.VersionFlag `help:"Print the build and end."`
+
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to make the shell complete commands and flags."`
 }
 
@@ -46,6 +50,7 @@ func choices() kong.Vars {
 	return kong.Vars{
 		"runtime_statuses": anyOf(client.RuntimeStarting, client.RuntimeRunning, client.RuntimeGenerationInProgress,
 			client.RuntimeGenerationFailed, client.RuntimeEngineUnreachable, client.RuntimeStopped, client.RuntimeFinished),
+		"version":          version(),
 		"version_statuses": anyOf(client.EngineVersionActive, client.EngineVersionDeprecated),
 		"outcomes":         anyOf(client.OutcomeSuccess, client.OutcomeFailure),
 		"scopes":           anyOf(auth.Scopes()...),
@@ -64,7 +69,7 @@ func anyOf[T ~string](values ...T) string {
 type process struct {
 	ctx     context.Context
 	stdin   io.Reader
-	stdout  io.Writer
+	stdout  *output
 	stderr  io.Writer
 	environ map[string]string
 	// asks says that somebody sits at stdin, who can be asked.
@@ -83,7 +88,7 @@ func Main(args []string) int {
 	context.AfterFunc(ctx, stop)
 	variables := environ()
 	return run(&process{
-		ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: variables,
+		ctx: ctx, stdin: os.Stdin, stdout: &output{Writer: os.Stdout}, stderr: os.Stderr, environ: variables,
 		asks: isatty.IsTerminal(os.Stdin.Fd()),
 		bold: isatty.IsTerminal(os.Stdout.Fd()) && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb",
 	}, args)
@@ -119,10 +124,45 @@ func run(p *process, args []string) int {
 		fmt.Fprintln(p.stderr, "gamemaster:", err)
 		return ExitUsage
 	}
-	if err = command.Run(p); err != nil {
+	if err := checkArguments(command); err != nil {
+		fmt.Fprintln(p.stderr, "gamemaster:", err)
+		return ExitUsage
+	}
+	if err = command.Run(p); err == nil {
+		err = p.stdout.err
+	}
+	if err != nil {
 		fmt.Fprintln(p.stderr, "gamemaster:", printable(err.Error()))
 	}
 	return exitCode(err)
+}
+
+// checkArguments refuses arguments that are there and empty: most of them are a
+// variable of the shell that is not set, and to list everything or to ask for
+// nothing is not what was meant.
+func checkArguments(command *kong.Context) error {
+	for _, part := range command.Path {
+		if part.Positional != nil && part.Positional.Target.Kind() == reflect.String && part.Positional.Target.String() == "" {
+			return fmt.Errorf("<%s> is empty", part.Positional.Name)
+		}
+	}
+	return nil
+}
+
+// version is what --version prints: the module's version and the commit, as far
+// as the build knows them.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "gamemaster (unknown build)"
+	}
+	text := "gamemaster " + info.Main.Version + " " + info.GoVersion
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" || setting.Key == "vcs.time" || setting.Key == "vcs.modified" && setting.Value == "true" {
+			text += " " + strings.TrimPrefix(setting.Key, "vcs.") + "=" + setting.Value
+		}
+	}
+	return text
 }
 
 func environ() map[string]string {

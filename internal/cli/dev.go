@@ -20,7 +20,7 @@ type devCommand struct {
 	Temporal string `help:"Address of the embedded Temporal server." default:"127.0.0.1:7233"`
 	UI       string `name:"ui" help:"Address of the Temporal UI." default:"127.0.0.1:8233"`
 	RTM      string `name:"rtm" help:"Address of the Runtime Manager simulator." default:"127.0.0.1:8090"`
-	Data     string `help:"Directory that keeps the data between runs (default: one of your user's own)." type:"path"`
+	Data     string `help:"Directory that keeps the data between runs (default: gamemaster/dev in your user's data directory, or /var/lib/gamemaster-dev for root)." type:"path"`
 }
 
 // Run starts the stack and keeps it until the process is told to stop or a part
@@ -47,7 +47,7 @@ func (c *devCommand) Run(p *process) error {
 	// nothing but the directory.
 	lock := flock.New(filepath.Join(dir, "lock"))
 	if locked, err := lock.TryLock(); err != nil || !locked {
-		return errors.Join(fmt.Errorf("data directory %s is in use by another gamemaster", dir), err)
+		return errors.Join(fmt.Errorf("data directory %s is in use by another gamemaster, give another with --data", dir), err)
 	}
 	defer func() { _ = lock.Unlock() }()
 	s, err := startStack(p.ctx, stackOptions{
@@ -109,7 +109,7 @@ func (s *stack) tokenHint() string {
 func (s *stack) describe(out io.Writer) {
 	rtmNote := ""
 	if s.simulator != nil {
-		rtmNote = "  (simulator; control at /sim)"
+		rtmNote = "  (simulator; control at /sim/faults and /sim/runtimes)"
 	}
 	fmt.Fprintf(out, "  %-16s %s  (token: %s; the contract is at /docs)\n", "API", s.apiURL, s.tokenHint())
 	if s.uiURL != "" {

@@ -36,6 +36,8 @@ type exit struct {
 func (e *exit) Error() string { return e.err.Error() }
 func (e *exit) Unwrap() error { return e.err }
 
+func misused(err error) error { return &exit{code: ExitUsage, err: err} }
+
 func refused(err error) error { return &exit{code: ExitRefused, err: err} }
 
 // exitCode is the exit code of a command that ended with err.

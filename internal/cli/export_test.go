@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"strings"
+	"syscall"
 )
 
 // Shell is what a test gives a command of its process.
@@ -15,7 +16,14 @@ type Shell struct {
 	Asks, Bold bool
 	// Endless is a Stdin where nobody ever answers.
 	Endless bool
+	// Full says that nothing can be written to the output.
+	Full bool
 }
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
 
 // Run runs a command and returns its exit code and what it printed.
 func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
@@ -23,6 +31,10 @@ func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
 		s.Context = context.Background()
 	}
 	var out, errs bytes.Buffer
+	var into io.Writer = &out
+	if s.Full {
+		into = fullDisk{}
+	}
 	var in io.Reader = strings.NewReader(s.Stdin)
 	if s.Endless {
 		nobody, silent := io.Pipe()
@@ -30,7 +42,7 @@ func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
 		in = nobody
 	}
 	code = run(&process{
-		ctx: s.Context, stdin: in, stdout: &out, stderr: &errs, asks: s.Asks, bold: s.Bold,
+		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold,
 	}, args)
 	return code, out.String(), errs.String()
 }

@@ -20,7 +20,7 @@ type started struct {
 }
 
 // follow shows a patch while it goes on and how it ended; a failure is the error
-// of its exit code. JSON is of the end only.
+// of its exit code. JSON is of the end, or of what was seen last.
 func follow(ctx context.Context, p *process, games *client.Client, s started) error {
 	if s.err != nil {
 		return maybeStarted(s.err)
@@ -29,14 +29,15 @@ func follow(ctx context.Context, p *process, games *client.Client, s started) er
 	if s.asJSON {
 		f.out = io.Discard
 	}
-	ended, err := f.watch(ctx, games, s.patch)
-	if err != nil {
-		return err
-	}
+	seen, watchErr := f.watch(ctx, games, s.patch)
+	var err error
 	if s.asJSON {
-		err = printJSON(p.stdout, ended)
+		err = printJSON(p.stdout, seen)
 	}
-	return errors.Join(f.end(ended), err)
+	if watchErr != nil {
+		return errors.Join(watchErr, err)
+	}
+	return errors.Join(f.end(seen), err)
 }
 
 // follower prints what is new about a patch.
@@ -54,7 +55,7 @@ func (f *follower) watch(ctx context.Context, games *client.Client, seen client.
 	for patch, err := range games.WatchPatch(ctx, patchID) {
 		switch {
 		case err != nil && errors.Is(err, context.Canceled):
-			return seen, fmt.Errorf("stopped looking; the patch goes on, look at it with: gamemaster patches show %s", patchID)
+			return seen, &exit{ExitUnavailable, fmt.Errorf("stopped looking; the patch goes on, look at it with: gamemaster patches show %s", patchID)}
 		case err != nil:
 			return seen, fmt.Errorf("%w; the patch goes on, look at it with: gamemaster patches show %s", err, patchID)
 		case patch.State == client.StateOpen:
@@ -68,6 +69,12 @@ func (f *follower) watch(ctx context.Context, games *client.Client, seen client.
 // show prints a line when something is new.
 func (f *follower) show(seen client.Patch) {
 	line := fmt.Sprintf("  %-14s", seen.Phase)
+	switch {
+	case seen.Phase == "" && seen.Step == "":
+		line += " no worker tells where it is; does one run?"
+	case seen.Phase == string(patch.PhaseNeedsOperator):
+		line += " an operator has to decide (updates retry and abandon, see docs/runbook.md)"
+	}
 	if seen.Step != "" {
 		line += " " + seen.Step
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"galaxy/gamemaster/client"
@@ -100,7 +101,8 @@ func printPlan(p *process, asJSON bool, plan client.PatchPlan, err error) error 
 		return errors.Join(printJSON(p.stdout, plan), refusal)
 	}
 	for _, check := range plan.Checks {
-		fmt.Fprintf(p.stdout, "  %-8s %s\n", check.Status, check.Name)
+		line := fmt.Sprintf("  %-8s %-19s %s", check.Status, check.Name, check.Detail)
+		fmt.Fprintln(p.stdout, printable(strings.TrimRight(line, " ")))
 	}
 	switch {
 	case refusal != nil:

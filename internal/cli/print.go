@@ -10,6 +10,24 @@ import (
 	"unicode/utf8"
 )
 
+// output is standard output, which remembers what could not be written: a list
+// that is cut off by a full disk must not look like the whole.
+type output struct {
+	io.Writer
+	written int
+	err     error
+}
+
+// Write writes through.
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	o.written += n
+	if err != nil && o.err == nil {
+		o.err = fmt.Errorf("write the output: %w", err)
+	}
+	return n, err
+}
+
 // printJSON prints value as one indented document.
 func printJSON(out io.Writer, value any) error {
 	encoder := json.NewEncoder(out)
@@ -23,6 +41,8 @@ func printJSON(out io.Writer, value any) error {
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
+		case r == '\t':
+			return ' '
 		case r == '\n', r == ' ', unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r):
 			return r
 		}

@@ -31,7 +31,7 @@ type remote struct {
 func (r *remote) ask(p *process, use func(context.Context, *client.Client) error) error {
 	games, err := r.client()
 	if err != nil {
-		return refused(err)
+		return misused(err)
 	}
 	ctx, cancel := context.WithCancel(p.ctx)
 	if r.Timeout > 0 {
@@ -39,6 +39,10 @@ func (r *remote) ask(p *process, use func(context.Context, *client.Client) error
 	}
 	defer cancel()
 	err = use(ctx, games)
+	if problem, ok := errors.AsType[*client.Error](err); ok && r.JSON && p.stdout.written == 0 {
+		// Programs get what the API says, whatever it is.
+		err = errors.Join(err, printJSON(p.stdout, problem.Problem))
+	}
 	if client.IsCode(err, client.CodeUnauthorized) && r.sendsDevToken() {
 		err = fmt.Errorf("%w; the development token was sent, give another by GAMEMASTER_TOKEN", err)
 	}

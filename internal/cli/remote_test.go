@@ -29,16 +29,16 @@ func TestWhoIsAsked(t *testing.T) {
 		code int
 		says string
 	}{
-		{"not a URL", []string{"--server", "nowhere"}, 2, "nowhere"},
-		{"password in it", []string{"--server", "https://u:s3cret@x.example"}, 2, "credentials"},
-		{"token in the clear", []string{"--server", "http://gamemaster.example", "--token", "s3cret"}, 2, "https"},
+		{"not a URL", []string{"--server", "nowhere"}, 64, "nowhere"},
+		{"password in it", []string{"--server", "https://u:s3cret@x.example"}, 64, "credentials"},
+		{"token in the clear", []string{"--server", "http://gamemaster.example", "--token", "s3cret"}, 64, "https"},
 		{"nobody there", []string{"--server", "http://127.0.0.1:1", "--timeout", "5s"}, 75, "no answer from http://127.0.0.1:1"},
-		{"certificate without key", []string{"--server", "https://127.0.0.1:1", "--cert", missing}, 2, "--cert and --key"},
-		{"key without certificate", []string{"--server", "https://127.0.0.1:1", "--key", missing}, 2, "--cert and --key"},
-		{"no certificate there", []string{"--server", "https://127.0.0.1:1", "--cert", missing, "--key", missing}, 2, "missing.pem"},
-		{"no CA there", []string{"--server", "https://127.0.0.1:1", "--ca-file", missing}, 2, "missing.pem"},
-		{"no CA in it", []string{"--server", "https://127.0.0.1:1", "--ca-file", empty}, 2, "no certificate in PEM"},
-		{"CA without https", []string{"--server", "http://127.0.0.1:1", "--ca-file", empty}, 2, "https only"},
+		{"certificate without key", []string{"--server", "https://127.0.0.1:1", "--cert", missing}, 64, "--cert and --key"},
+		{"key without certificate", []string{"--server", "https://127.0.0.1:1", "--key", missing}, 64, "--cert and --key"},
+		{"no certificate there", []string{"--server", "https://127.0.0.1:1", "--cert", missing, "--key", missing}, 64, "missing.pem"},
+		{"no CA there", []string{"--server", "https://127.0.0.1:1", "--ca-file", missing}, 64, "missing.pem"},
+		{"no CA in it", []string{"--server", "https://127.0.0.1:1", "--ca-file", empty}, 64, "no certificate in PEM"},
+		{"CA without https", []string{"--server", "http://127.0.0.1:1", "--ca-file", empty}, 64, "https only"},
 		{"no such flag", []string{"--colour"}, 64, "--colour"},
 		{"no such status", []string{"--status", "lost"}, 64, "lost"},
 	} {
@@ -108,8 +108,8 @@ func TestClientCertificate(t *testing.T) {
 	require.Len(t, authorization, 1)
 }
 
-// TestTimeout proves that a command ends with its time, and that an interrupt is
-// no reason to try again.
+// TestTimeout proves that a command ends with its time and with an interrupt,
+// and that either leaves the patch to go on.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	const patchPath, look = "POST /runtimes/demo-1/patch", "GET /patches/" + patchID
@@ -129,8 +129,65 @@ func TestTimeout(t *testing.T) {
 		}
 	})
 	code, _, stderr = s.run(cli.Shell{Context: ctx}, "patch", "demo-1", "1.4.3")
-	require.Equal(t, cli.ExitFailed, code, stderr)
+	require.Equal(t, cli.ExitUnavailable, code, stderr)
 	require.Contains(t, stderr, "gamemaster patches show "+patchID)
+}
+
+// TestProgramsGetTheProblem proves that with --json a problem of the API is
+// printed as it came, beside the sentence for people.
+func TestProgramsGetTheProblem(t *testing.T) {
+	t.Parallel()
+	const problem = `{"type":"t","title":"There is no such runtime","status":404,"detail":"there is no record of this game",` +
+		`"instance":"/x","code":"runtime_not_found","request_id":"r"}`
+	s := newServer(t, map[string][]reply{"GET /runtimes/nope": {{http.StatusNotFound, problem}}})
+	code, stdout, stderr := s.run(cli.Shell{}, "runtimes", "show", "nope", "--json")
+	require.Equal(t, cli.ExitRefused, code)
+	require.JSONEq(t, problem, stdout)
+	require.Contains(t, stderr, "runtime_not_found")
+	code, stdout, _ = s.run(cli.Shell{}, "runtimes", "show", "nope")
+	require.Equal(t, cli.ExitRefused, code)
+	require.Empty(t, stdout)
+}
+
+// TestOutputThatIsLost proves that a command whose output could not be written
+// has failed, whatever the API said.
+func TestOutputThatIsLost(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--json", "--limit=5"} {
+		s := newServer(t, map[string][]reply{"GET /runtimes": {ok(`{"runtimes":[]}`)}, "GET /runtimes?limit=6": {ok(onePage)},
+			"GET /runtimes?limit=101": {ok(onePage)}})
+		code, _, stderr := s.run(cli.Shell{Full: true}, "runtimes", "list", flag)
+		require.Equal(t, cli.ExitFailed, code, stderr)
+		require.Contains(t, stderr, "no space left")
+	}
+}
+
+// onePage is a page of one game.
+const onePage = `{"runtimes":[{"game_id":"demo-1","status":"running","current_image_ref":"e:1","current_engine_version":"1.4.2",` +
+	`"engine_health":"","next_generation_at":null,"skip_next_tick":false,"current_turn":0,"created_at":"2026-03-01T12:00:00Z",` +
+	`"updated_at":"2026-03-01T12:00:00Z","started_at":null,"stopped_at":null,"finished_at":null}]}`
+
+// TestEmptyArguments proves that an argument which is there and empty is a
+// mistake of the command line, and that nobody is asked.
+func TestEmptyArguments(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"operations", ""}, {"runtimes", "show", ""}, {"runtimes", "delete", "--yes", ""}, {"patch", "", "1.4.3"},
+		{"patches", "cancel", ""}, {"versions", "add", "1.4.3", ""},
+	} {
+		code, stdout, stderr := newServer(t, nil).run(cli.Shell{}, args...)
+		require.Equal(t, cli.ExitUsage, code, args)
+		require.Contains(t, stderr, "is empty")
+		require.Empty(t, stdout)
+	}
+}
+
+// TestVersion proves that --version tells the build.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	code, stdout, _ := cli.Shell{}.Run("--version")
+	require.Zero(t, code)
+	require.Regexp(t, `^gamemaster .*go1\.`, stdout)
 }
 
 func keyOf(t *testing.T, certificate tls.Certificate) []byte {

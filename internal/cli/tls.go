@@ -81,8 +81,11 @@ func (p *keyPair) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	loaded, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
 	switch {
+	case err == nil && p.held == nil:
+		p.held = &loaded
 	case err == nil:
 		p.held = &loaded
+		p.logger.Info("the certificate was renewed")
 	case p.held == nil:
 		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 	default:

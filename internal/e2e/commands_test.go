@@ -46,7 +46,7 @@ func TestPatchCommand(t *testing.T) {
 		{"not a game id", shell, []string{"patch", "No/Such", "1.4.3"}, 2, "game_id"},
 		{"wrong token", []string{shell[0], "GAMEMASTER_TOKEN=guessed"}, []string{"patch", game, "1.4.4"}, 2, "unauthorized"},
 		{"nobody there", []string{"GAMEMASTER_SERVER=http://127.0.0.1:1"}, []string{"patch", game, "1.4.4"}, 75, "no answer"},
-		{"not a URL", []string{"GAMEMASTER_SERVER=nowhere"}, []string{"patch", game, "1.4.4"}, 2, "nowhere"},
+		{"not a URL", []string{"GAMEMASTER_SERVER=nowhere"}, []string{"patch", game, "1.4.4"}, 64, "nowhere"},
 		{"no version", shell, []string{"patch", game}, 64, "version"},
 	} {
 		code, printed := runToEnd(t, row.environ, row.args...)
