@@ -32,7 +32,7 @@ type asked struct {
 // askedPatch reads a request for a patch.
 func askedPatch(ctx context.Context, request contract.PatchRuntimeRequestObject) (asked, *problem) {
 	body := request.Body
-	key, problem := readKey(request.Params.IdempotencyKey)
+	key, problem := keyOf(request.Params.IdempotencyKey, body.DryRun)
 	return asked{
 		request: patch.Request{
 			PatchID:         patch.NewID(request.GameID),
@@ -54,7 +54,7 @@ func askedPatch(ctx context.Context, request contract.PatchRuntimeRequestObject)
 // looked up.
 func askedRollback(ctx context.Context, request contract.RollbackRuntimeRequestObject) (asked, *problem) {
 	body := request.Body
-	key, problem := readKey(request.Params.IdempotencyKey)
+	key, problem := keyOf(request.Params.IdempotencyKey, body.DryRun)
 	return asked{
 		request: patch.Request{
 			PatchID:         patch.NewID(request.GameID),
@@ -68,6 +68,14 @@ func askedRollback(ctx context.Context, request contract.RollbackRuntimeRequestO
 		dryRun: body.DryRun, key: key, prefer: request.Params.Prefer, rollbackTo: body.To,
 		fingerprint: fingerprintOf("rollback", request.GameID, body),
 	}, problem
+}
+
+// keyOf is readKey, but for dry runs, which leave keys alone.
+func keyOf(text string, dryRun bool) (string, *problem) {
+	if dryRun {
+		return "", nil
+	}
+	return readKey(text)
 }
 
 // orCaller returns the reference that the caller gave, else the caller's name:

@@ -180,7 +180,7 @@ func TestBadCursors(t *testing.T) {
 	} {
 		everything := api.Cursor{Time: moment, Key: "demo-1", ID: 7, Page: []byte("next"), List: listOf(t, fit)}
 		for _, cursor := range []string{
-			"x", "e30", "bnVsbA", fit + "=", fit[:len(fit)-2], "%20" + fit, withMember(t, fit), api.EncodeCursor(everything),
+			"x", "e30", "bnVsbA", fit + "=", fit[:len(fit)-2], "%20" + fit, reencoded(t, fit, `{"x":1,`, ""), reencoded(t, fit, "{", "{}"), api.EncodeCursor(everything),
 			api.EncodeCursor(api.Cursor{List: listOf(t, fit)}), byTime, due, byID, token,
 		} {
 			h := build(t)
@@ -202,12 +202,12 @@ func listOf(t *testing.T, cursor string) string {
 	return read.List
 }
 
-// withMember is the cursor with a member that none has.
-func withMember(t *testing.T, cursor string) string {
+// reencoded is the cursor with another beginning of its JSON, and another end.
+func reencoded(t *testing.T, cursor, begin, end string) string {
 	t.Helper()
 	encoded, err := base64.RawURLEncoding.DecodeString(cursor)
 	require.NoError(t, err)
-	return base64.RawURLEncoding.EncodeToString(append([]byte(`{"x":1,`), encoded[1:]...))
+	return base64.RawURLEncoding.EncodeToString([]byte(begin + string(encoded[1:]) + end))
 }
 
 // Open patches are listed as the patcher has them, with its own token for a

@@ -2,9 +2,14 @@ package engineversion
 
 import (
 	"errors"
+	"regexp"
 
 	"github.com/distribution/reference"
 )
+
+// bareDigest is what a digest looks like that lacks its name: to the grammar it
+// is a name with a tag.
+var bareDigest = regexp.MustCompile(`^sha(256|384|512):[0-9a-f]{64,128}$`)
 
 // CheckImageRef reports why ref cannot be the image of a version: it has to be a
 // container image reference (the grammar of distribution/reference) with a tag
@@ -18,6 +23,9 @@ func CheckImageRef(ref string) error {
 	named, ok := parsed.(reference.Named)
 	if !ok {
 		return errors.New("has no name, want one such as registry.example/galaxy/engine:1.4.3")
+	}
+	if bareDigest.MatchString(ref) {
+		return errors.New("is a digest without a name, want one such as registry.example/galaxy/engine:1.4.3")
 	}
 	if reference.IsNameOnly(named) {
 		return errors.New("has neither tag nor digest, want one such as registry.example/galaxy/engine:1.4.3")

@@ -39,6 +39,7 @@ func TestCheckImageRef(t *testing.T) {
 		"engine:" + strings.Repeat("a", 129):    "is not an image reference",
 		strings.Repeat("a", 256) + ":1":         "is not an image reference",
 		"engine@sha256:abc":                     "is not an image reference",
+		digest:                                  "is a digest without a name",
 		"engine@md5:" + strings.Repeat("a", 32): "is not an image reference",
 		"@" + digest:                            "is not an image reference",
 	} {
