@@ -47,7 +47,9 @@ func (server *Server) pageOperations(
 	ctx context.Context, input ports.OperationPageInput, cursor string, limit int,
 ) (contract.OperationPageReadJSONResponse, error) {
 	entries, next, err := server.operationRows(ctx, input, cursor, limit)
-	return contract.OperationPageReadJSONResponse{Operations: each(entries, operationOf), NextCursor: next}, err
+	return contract.OperationPageReadJSONResponse{
+		Body: contract.OperationPage{Operations: each(entries, operationOf), NextCursor: next},
+	}, err
 }
 
 // operationRows reads a page of the audit log and the cursor of the next one.

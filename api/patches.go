@@ -209,9 +209,9 @@ func (server *Server) GetPatch(
 		return nil, patcherFault("look at the patch", err)
 	}
 	if view.Result != nil {
-		return contract.GetPatch200JSONResponse(closedPatch(view.Handle, *view.Result)), nil
+		return contract.GetPatch200JSONResponse{Body: closedPatch(view.Handle, *view.Result)}, nil
 	}
-	return contract.GetPatch200JSONResponse(openPatch(view.Handle, view.State)), nil
+	return contract.GetPatch200JSONResponse{Body: openPatch(view.Handle, view.State)}, nil
 }
 
 // CancelPatch asks an open patch to stop.
@@ -249,7 +249,7 @@ func (server *Server) ListPatches(
 	if err != nil {
 		return nil, err
 	}
-	return contract.ListPatches200JSONResponse{Patches: each(rows, patchOfEntry), NextCursor: next}, nil
+	return contract.ListPatches200JSONResponse{Body: contract.PatchPage{Patches: each(rows, patchOfEntry), NextCursor: next}}, nil
 }
 
 // patchOfEntry tells a closed patch by its audit row.
@@ -277,11 +277,11 @@ func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesP
 	if err != nil {
 		return nil, patcherFault("list the open patches", err)
 	}
-	page := contract.ListPatches200JSONResponse{Patches: each(open.Patches, patchOfOpen)}
+	page := contract.PatchPage{Patches: each(open.Patches, patchOfOpen)}
 	if len(open.NextPageToken) > 0 {
 		page.NextCursor = encodeCursor(cursor{Page: open.NextPageToken, List: listOpen})
 	}
-	return page, nil
+	return contract.ListPatches200JSONResponse{Body: page}, nil
 }
 
 func patchOfOpen(open patch.Open) contract.Patch {

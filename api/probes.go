@@ -34,7 +34,7 @@ const (
 // GetHealth says that the process answers, whatever the state of its
 // surroundings: restarting it would not mend those.
 func (server *Server) GetHealth(context.Context, contract.GetHealthRequestObject) (contract.GetHealthResponseObject, error) {
-	return contract.GetHealth200JSONResponse{Status: checkOK}, nil
+	return contract.GetHealth200JSONResponse{Body: contract.Health{Status: checkOK}}, nil
 }
 
 // GetReadiness says whether requests should be sent here: 200, or 503 with the
@@ -54,9 +54,9 @@ func (server *Server) GetReadiness(context.Context, contract.GetReadinessRequest
 		told.Checks[name] = verdict
 	}
 	if report.Status != statusReady {
-		return contract.GetReadiness503JSONResponse(told), nil
+		return contract.GetReadiness503JSONResponse{Body: told}, nil
 	}
-	return contract.GetReadiness200JSONResponse(told), nil
+	return contract.GetReadiness200JSONResponse{Body: told}, nil
 }
 
 // Probes answers /healthz and /readyz as a [Server] does, for processes that

@@ -76,7 +76,7 @@ func (server *Server) ListRuntimes(
 		last := records[len(records)-1]
 		page.NextCursor = encodeCursor(cursor{Time: last.CreatedAt, Key: last.GameID, List: listRuntimes})
 	}
-	return contract.ListRuntimes200JSONResponse{RuntimePageReadJSONResponse: contract.RuntimePageReadJSONResponse(page)}, nil
+	return contract.ListRuntimes200JSONResponse{RuntimePageReadJSONResponse: contract.RuntimePageReadJSONResponse{Body: page}}, nil
 }
 
 // ListDueRuntimes answers a page of the running games whose turn is due, the
@@ -112,7 +112,7 @@ func (server *Server) ListDueRuntimes(
 		last := records[len(records)-1]
 		page.NextCursor = encodeCursor(cursor{Time: *last.NextGenerationAt, Key: last.GameID, List: listDue})
 	}
-	return contract.ListDueRuntimes200JSONResponse{RuntimePageReadJSONResponse: contract.RuntimePageReadJSONResponse(page)}, nil
+	return contract.ListDueRuntimes200JSONResponse{RuntimePageReadJSONResponse: contract.RuntimePageReadJSONResponse{Body: page}}, nil
 }
 
 // GetRuntime answers the record of a game.
@@ -134,7 +134,7 @@ func (server *Server) readRuntime(ctx context.Context, gameID string) (contract.
 	if err != nil {
 		return contract.RuntimeReadJSONResponse{}, storeFault("read a runtime", err)
 	}
-	return contract.RuntimeReadJSONResponse(runtimeOf(record)), nil
+	return contract.RuntimeReadJSONResponse{Body: runtimeOf(record)}, nil
 }
 
 // DeleteRuntime removes the record of a game, if there is one.

@@ -27,7 +27,7 @@ func (server *Server) ListEngineVersions(
 	if wanted := engineversion.Status(request.Params.Status); wanted != "" {
 		versions = slices.DeleteFunc(versions, func(version engineversion.EngineVersion) bool { return version.Status != wanted })
 	}
-	return contract.ListEngineVersions200JSONResponse{EngineVersions: each(versions, versionOf)}, nil
+	return contract.ListEngineVersions200JSONResponse{Body: contract.EngineVersionList{EngineVersions: each(versions, versionOf)}}, nil
 }
 
 // GetEngineVersion answers a version and who runs it.
@@ -54,7 +54,7 @@ func (server *Server) withUsers(
 	if err != nil {
 		return contract.EngineVersionReadJSONResponse{}, storeFault("read who runs an engine version", err)
 	}
-	return contract.EngineVersionReadJSONResponse(versionDetail(version, users)), nil
+	return contract.EngineVersionReadJSONResponse{Body: versionDetail(version, users)}, nil
 }
 
 // PutEngineVersion registers a version, or gives it another image while nobody
@@ -78,7 +78,7 @@ func (server *Server) PutEngineVersion(
 	}
 	read, err := server.withUsers(ctx, version)
 	if created {
-		return contract.PutEngineVersion201JSONResponse(read), err
+		return contract.PutEngineVersion201JSONResponse{Body: read.Body}, err
 	}
 	return contract.PutEngineVersion200JSONResponse{EngineVersionReadJSONResponse: read}, err
 }

@@ -396,13 +396,3 @@ func checkAudit(t *testing.T, w *world, result patch.Result) {
 	require.Equal(t, result.Undo != nil, entry.Undo != "")
 	require.NotNil(t, entry.FinishedAt)
 }
-
-// cancelDuring cancels the run while the first call of a port is under way.
-func (w *world) cancelDuring(call string, env *testsuite.TestWorkflowEnvironment) {
-	acts := w.script[call]
-	if len(acts) == 0 {
-		acts = []act{{}}
-	}
-	acts[0].before = func(*world) { env.CancelWorkflow() }
-	w.script[call] = acts
-}

@@ -318,3 +318,13 @@ func (w *world) inLine() bool {
 }
 
 func (w *world) recreatedOn() []string { return slices.Clone(w.recreates) }
+
+// cancelDuring cancels the run while the first call of a port is under way.
+func (w *world) cancelDuring(call string, env *testsuite.TestWorkflowEnvironment) {
+	acts := w.script[call]
+	if len(acts) == 0 {
+		acts = []act{{}}
+	}
+	acts[0].before = func(*world) { env.CancelWorkflow() }
+	w.script[call] = acts
+}
