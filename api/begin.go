@@ -41,7 +41,7 @@ func (server *Server) beginOnce(ctx context.Context, a asked, caller string) (be
 	var waiting func()
 	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
 		// The lease runs from somewhere between here and the answer.
-		asked := time.Now()
+		began := time.Now()
 		key, err := server.keys.Claim(ctx, ports.ClaimInput{
 			Caller: caller, Key: a.key, Fingerprint: a.fingerprint[:], PatchID: offered, Lease: claimLease,
 		})
@@ -59,7 +59,7 @@ func (server *Server) beginOnce(ctx context.Context, a asked, caller string) (be
 		case key.Settled():
 			return server.settled(key)
 		case key.Claim != "":
-			return server.startOnce(ctx, a, caller, claim{key.Claim, key.PatchID != offered, asked.Add(claimLease - leaseMargin)})
+			return server.startOnce(ctx, a, caller, claim{key.Claim, key.PatchID != offered, began.Add(claimLease - leaseMargin)})
 		}
 		if waiting == nil {
 			if waiting = server.takeWaiting(); waiting == nil {

@@ -24,6 +24,15 @@ func storeFault(doing string, err error) *problem {
 	}
 }
 
+// changed is the problem of an answer that could not be read behind a change
+// that was made; nil for none.
+func changed(err error) error {
+	if p, ok := errors.AsType[*problem](err); ok {
+		p.Detail = "the change was made; " + p.Detail
+	}
+	return err
+}
+
 // versionFault is storeFault for errors about a version.
 func versionFault(version, doing string, err error) *problem {
 	switch {

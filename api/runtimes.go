@@ -161,7 +161,7 @@ func (server *Server) UpdateRuntimeStatus(
 	if err := server.update(ctx, func(ctx context.Context) error { return server.runtimes.UpdateStatus(ctx, input) }); err != nil {
 		return nil, err
 	}
-	read, err := server.readRuntime(ctx, request.GameID)
+	read, err := server.readChanged(ctx, request.GameID)
 	return contract.UpdateRuntimeStatus200JSONResponse{RuntimeReadJSONResponse: read}, err
 }
 
@@ -202,7 +202,7 @@ func (server *Server) UpdateRuntimeScheduling(
 	if err != nil {
 		return nil, err
 	}
-	read, err := server.readRuntime(ctx, request.GameID)
+	read, err := server.readChanged(ctx, request.GameID)
 	return contract.UpdateRuntimeScheduling200JSONResponse{RuntimeReadJSONResponse: read}, err
 }
 
@@ -218,7 +218,7 @@ func (server *Server) UpdateRuntimeEngineHealth(
 	if err != nil {
 		return nil, err
 	}
-	read, err := server.readRuntime(ctx, request.GameID)
+	read, err := server.readChanged(ctx, request.GameID)
 	return contract.UpdateRuntimeEngineHealth200JSONResponse{RuntimeReadJSONResponse: read}, err
 }
 
@@ -237,4 +237,11 @@ func (server *Server) update(ctx context.Context, change func(context.Context) e
 		return storeFault("change a runtime", err)
 	}
 	return nil
+}
+
+// readChanged reads a record that was just changed. Should that fail, the answer
+// says that the change was made all the same: it is not to be made again.
+func (server *Server) readChanged(ctx context.Context, gameID string) (contract.RuntimeReadJSONResponse, error) {
+	read, err := server.readRuntime(ctx, gameID)
+	return read, changed(err)
 }

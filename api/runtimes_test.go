@@ -253,3 +253,14 @@ func TestDeleteRuntime(t *testing.T) {
 	got.refused(t, http.StatusServiceUnavailable, "service_unavailable")
 	require.NotContains(t, got.body, "canary")
 }
+
+// A change whose record cannot be read behind it is told as made: who tried it
+// again would meet a conflict.
+func TestChangeThatCannotBeReadBack(t *testing.T) {
+	h := build(t)
+	h.runtimes.EXPECT().UpdateStatus(gomock.Any(), gomock.Any()).Return(nil)
+	h.runtimes.EXPECT().Get(gomock.Any(), "demo-1").Return(runtime.RuntimeRecord{}, errors.New("canary"))
+	got := h.call(t, http.MethodPost, demo+"/status", `{"expected_from":"running","to":"stopped"}`)
+	got.refused(t, http.StatusServiceUnavailable, "service_unavailable")
+	require.Contains(t, got.body, "the change was made")
+}

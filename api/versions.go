@@ -78,9 +78,9 @@ func (server *Server) PutEngineVersion(
 	}
 	read, err := server.withUsers(ctx, version)
 	if created {
-		return contract.PutEngineVersion201JSONResponse{Body: read.Body}, err
+		return contract.PutEngineVersion201JSONResponse{Body: read.Body}, changed(err)
 	}
-	return contract.PutEngineVersion200JSONResponse{EngineVersionReadJSONResponse: read}, err
+	return contract.PutEngineVersion200JSONResponse{EngineVersionReadJSONResponse: read}, changed(err)
 }
 
 // DeprecateEngineVersion keeps games from moving to the version.
@@ -100,20 +100,21 @@ func (server *Server) ActivateEngineVersion(
 }
 
 func (server *Server) setStatus(
-	ctx context.Context, version string, status engineversion.Status,
+	ctx context.Context, number string, status engineversion.Status,
 ) (contract.EngineVersionReadJSONResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if problem := forEveryGame(ctx); problem != nil {
 		return contract.EngineVersionReadJSONResponse{}, problem
 	}
-	changed, err := server.versions.SetStatus(ctx, ports.SetVersionStatusInput{
-		Version: version, Status: status, Now: time.Now().UTC(),
+	version, err := server.versions.SetStatus(ctx, ports.SetVersionStatusInput{
+		Version: number, Status: status, Now: time.Now().UTC(),
 	})
 	if err != nil {
-		return contract.EngineVersionReadJSONResponse{}, versionFault(version, "change an engine version", err)
+		return contract.EngineVersionReadJSONResponse{}, versionFault(number, "change an engine version", err)
 	}
-	return server.withUsers(ctx, changed)
+	read, err := server.withUsers(ctx, version)
+	return read, changed(err)
 }
 
 // forEveryGame refuses a caller who is limited to some games: the registry is
