@@ -30,8 +30,10 @@ func (server *Server) Serve(ctx context.Context, listener net.Listener) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		TLSConfig:         server.tls,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ErrorLog:          slog.NewLogLogger(server.logger.Handler(), slog.LevelWarn),
+		// A client that reads nothing at all holds up even the frame that would
+		// end its stream: then the connection ends.
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: answerTimeout},
+		ErrorLog: slog.NewLogLogger(server.logger.Handler(), slog.LevelWarn),
 	}
 	// Said once at the start: what is missing shows before the first request
 	// meets it.

@@ -25,7 +25,7 @@ type Client struct {
 
 const (
 	// RequestTimeout bounds one request of the client's own http.Client: the API
-	// ends its answer within 110 s, of which 60 s are the longest wait for a
+	// ends its answer within 115 s, of which 60 s are the longest wait for a
 	// patch and most of the others for a key whose process died; the rest is for
 	// the network.
 	RequestTimeout = 120 * time.Second

@@ -3,7 +3,9 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"io"
+	"log/slog"
 	"strings"
 	"syscall"
 )
@@ -53,3 +55,11 @@ const DevToken = devToken
 // SendsDevToken reports whether a command without credentials sends the token of
 // development stacks to server.
 func SendsDevToken(server string) bool { return (&remote{Server: server}).sendsDevToken() }
+
+// KeyPairAge is how long a certificate's files are not looked at again.
+const KeyPairAge = keyPairAge
+
+// Certificates returns what serves the pair in the files.
+func Certificates(certFile, keyFile string, logger *slog.Logger) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return (&keyPair{certFile: certFile, keyFile: keyFile, logger: logger}).current
+}

@@ -58,8 +58,10 @@ type keyPair struct {
 
 	mu     sync.Mutex
 	looked time.Time
-	stamp  string
 	held   *tls.Certificate
+	// stamp is that of the files as they are held; complaint is what was logged
+	// of files that cannot be.
+	stamp, complaint string
 }
 
 // keyPairAge is how long the files are not looked at again: renewals come days
@@ -81,17 +83,18 @@ func (p *keyPair) current(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	loaded, err := tls.LoadX509KeyPair(p.certFile, p.keyFile)
 	switch {
-	case err == nil && p.held == nil:
-		p.held = &loaded
 	case err == nil:
-		p.held = &loaded
-		p.logger.Info("the certificate was renewed")
+		if p.held != nil {
+			p.logger.Info("the certificate was renewed")
+		}
+		p.held, p.stamp, p.complaint = &loaded, stamp, ""
 	case p.held == nil:
 		return nil, fmt.Errorf("--tls-cert, --tls-key: %w", err)
-	default:
-		p.logger.Error("the certificate was changed and cannot be read, the one before goes on to serve", "err", err.Error())
+	case p.complaint != err.Error():
+		// Said once, and tried again all the same.
+		p.complaint = err.Error()
+		p.logger.Error("the certificate was changed and cannot be read, the one before goes on to serve", "err", p.complaint)
 	}
-	p.stamp = stamp
 	return p.held, nil
 }
 
