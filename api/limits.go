@@ -90,8 +90,8 @@ const (
 
 	// DefaultMaxWaiting bounds the callers that wait for a patch at once: each
 	// holds a connection, a goroutine and a long poll at Temporal, of which a
-	// namespace has 1,200 at a time unless its server says otherwise. Two
-	// servers at this bound stay below.
+	// namespace has 1,200 at each frontend unless the cluster says otherwise
+	// (frontend.namespaceCount). Two servers at this bound stay below.
 	DefaultMaxWaiting = 400
 
 	// maxReads bounds the reads that one caller has under way. A page of a
