@@ -187,7 +187,8 @@ func TestOddRowsAreTaken(t *testing.T) {
 		insertRecord + "(repeat('g', 64), 'stopped', 'i', 'not-a-version', now(), now() - interval '1 day')",
 		insertVersion + "('1.0.0-rc.1+build.7', 'i', 'deprecated'), ('10.20.30', 'i', 'active')",
 		insertOperation + "('Never Was', 'patch', 'admin_cli', 'failure', 'runtime_not_found', now())",
-		insertOperation + "('g', 'patch', 'system', 'success', '', now()), ('g', 'patch', 'system', 'success', '', now())",
+		insertOperation + "('g', 'patch', 'system', 'success', '', now()), ('g', 'reconcile', 'system', 'success', '', now())",
+		insertOperation + "('g', 'reconcile', 'system', 'success', '', now()), ('g', 'patch', 'system', 'success', '', now())",
 	} {
 		_, err := conn.Exec(t.Context(), statement)
 		require.NoError(t, err, statement)

@@ -23,6 +23,16 @@ var (
 	// ErrContainerNotFound says that the game has no container. It is an
 	// answer of Inspect, not a fault.
 	ErrContainerNotFound = errors.New("engine container not found")
+
+	// ErrFenced says that Runtime Manager has seen a higher fencing number for
+	// the game: the call had no effect and never will have. It comes beside
+	// [ErrRTMRejected].
+	ErrFenced = errors.New("a later call for the game has been seen")
+
+	// ErrFenceUnsupported is the answer of Fence when Runtime Manager knows no
+	// fencing numbers. It is an answer, not a fault: what was asked of it before
+	// may land at any time.
+	ErrFenceUnsupported = errors.New("runtime manager knows no fencing numbers")
 )
 
 // RTMClient drives the Runtime Manager, which owns the engine containers.
@@ -34,6 +44,12 @@ type RTMClient interface {
 	// Inspect returns what the container of gameID runs now, or
 	// [ErrContainerNotFound].
 	Inspect(ctx context.Context, gameID string) (Container, error)
+
+	// Fence has Runtime Manager refuse, from its answer on, every Patch of the
+	// game whose fencing number is lower, also one that it has been working on.
+	// It touches no container, and the game needs none. It returns [ErrFenced]
+	// when a higher number was seen, and [ErrFenceUnsupported].
+	Fence(ctx context.Context, input RTMFenceInput) error
 }
 
 // RTMPatchInput asks for one recreate.
@@ -45,6 +61,8 @@ type RTMPatchInput struct {
 	// IdempotencyKey names the intent: Runtime Manager carries out a key once,
 	// however often it is sent. Not empty, at most 255 bytes of visible ASCII.
 	IdempotencyKey string
+	// Fence is the fencing number of this attempt; see [patch.Fence]. Positive.
+	Fence int64
 }
 
 // Validate reports the first reason why the call cannot be made.
@@ -58,6 +76,33 @@ func (input RTMPatchInput) Validate() error {
 	}
 	if blank(input.IdempotencyKey) {
 		return fmt.Errorf("%s: idempotency key must not be empty", op)
+	}
+	return requireFence(op, input.Fence)
+}
+
+// RTMFenceInput asks for older calls to be refused.
+type RTMFenceInput struct {
+	// GameID names the game whose calls are concerned.
+	GameID string
+	// Fence is the lowest fencing number that is still let in. Positive.
+	Fence int64
+}
+
+// Validate reports the first reason why the call cannot be made.
+func (input RTMFenceInput) Validate() error {
+	const op = "runtime manager fence"
+	if err := requireGameID(op, input.GameID); err != nil {
+		return err
+	}
+	return requireFence(op, input.Fence)
+}
+
+// maxFence is what a JSON number can hold exactly everywhere.
+const maxFence = 1<<53 - 1
+
+func requireFence(op string, fence int64) error {
+	if fence < 1 || fence > maxFence {
+		return fmt.Errorf("%s: fencing number is %d, want 1 to %d", op, fence, int64(maxFence))
 	}
 	return nil
 }

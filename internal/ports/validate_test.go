@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"galaxy/gamemaster/internal/domain/drift"
 	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -27,14 +28,15 @@ func TestValidate(t *testing.T) {
 		GameID: "g", ExpectedStatus: runtime.StatusRunning, CurrentImageRef: "i", CurrentEngineVersion: "1.4.2", Now: now,
 	}
 	health := ports.UpdateEngineHealthInput{GameID: "g", Now: now}
-	call := ports.RTMPatchInput{GameID: "g", ImageRef: "i", IdempotencyKey: "k"}
+	call := ports.RTMPatchInput{GameID: "g", ImageRef: "i", IdempotencyKey: "k", Fence: 1}
+	fence := ports.RTMFenceInput{GameID: "g", Fence: 1<<53 - 1}
 	register := ports.RegisterInput{GameID: "g", EngineVersion: "1.4.2", Status: runtime.StatusRunning, Now: now}
 	put := ports.PutImageInput{Version: "1.4.2", ImageRef: "i", Now: now}
 	deprecate := ports.SetVersionStatusInput{Version: "1.4.2", Status: engineversion.StatusDeprecated, Now: now}
 	claim := ports.ClaimInput{Caller: "c", Key: "k", Fingerprint: make([]byte, 32), PatchID: "p", Lease: time.Nanosecond}
 	settle := ports.SettleInput{Caller: "c", Key: "k", PatchID: "p", RunID: "r"}
 	for _, good := range []interface{ Validate() error }{
-		status, scheduling, image, health, call, register, put, deprecate, claim, settle,
+		status, scheduling, image, health, call, fence, register, put, deprecate, claim, settle,
 	} {
 		require.NoError(t, good.Validate())
 	}
@@ -80,6 +82,12 @@ func TestValidate(t *testing.T) {
 		{"patch id must not be empty", func() error { in := settle; in.PatchID = ""; return in.Validate() }},
 		{"run id must not be empty", func() error { in := settle; in.RunID = " "; return in.Validate() }},
 		{"idempotency key must not be empty", func() error { in := call; in.IdempotencyKey = ""; return in.Validate() }},
+		{"fencing number is 0", func() error { in := call; in.Fence = 0; return in.Validate() }},
+		{"fencing number is -1", func() error { in := call; in.Fence = -1; return in.Validate() }},
+		{"fencing number is 9007199254740992", func() error { in := call; in.Fence = 1 << 53; return in.Validate() }},
+		{"game id must not be empty", func() error { in := fence; in.GameID = " "; return in.Validate() }},
+		{"fencing number is 0", func() error { in := fence; in.Fence = 0; return in.Validate() }},
+		{"fencing number is 9007199254740992", func() error { in := fence; in.Fence = 1 << 53; return in.Validate() }},
 	} {
 		require.ErrorContains(t, row.bad(), row.want)
 	}
@@ -90,6 +98,42 @@ func TestValidate(t *testing.T) {
 	require.ErrorIs(t, status.Validate(), runtime.ErrInvalidTransition)
 }
 
+// TestValidateDrift proves that the watch can only note differences of games that
+// have a name, at a time, and only finish a pass that has an end.
+func TestValidateDrift(t *testing.T) {
+	now := time.Now()
+	finding := drift.Finding{GameID: "g", Kind: drift.Missing}
+	page := ports.NoteDriftInput{Found: []drift.Finding{finding}, InSync: []string{"h"}, Now: now}
+	end := ports.FinishPassInput{Pass: drift.Pass{ID: "run", StartedAt: now, FinishedAt: &now}, KeepSince: now}
+	require.NoError(t, page.Validate())
+	require.NoError(t, ports.NoteDriftInput{Now: now}.Validate())
+	require.NoError(t, end.Validate())
+	for _, row := range []struct {
+		want string
+		bad  func() error
+	}{
+		{"game id must not be empty", func() error {
+			in := page
+			in.Found = []drift.Finding{finding, {Kind: drift.Extra}}
+			return in.Validate()
+		}},
+		{`kind "in_sync" is no difference`, func() error {
+			in := page
+			in.Found = []drift.Finding{finding, {GameID: "i", Kind: drift.InSync}}
+			return in.Validate()
+		}},
+		{"game id must not be empty", func() error { in := page; in.InSync = []string{"h", "	"}; return in.Validate() }},
+		{"now must not be zero", func() error { in := page; in.Now = time.Time{}; return in.Validate() }},
+		{"pass id must not be empty", func() error { in := end; in.Pass.ID = " "; return in.Validate() }},
+		{"started at and finished at", func() error { in := end; in.Pass.StartedAt = time.Time{}; return in.Validate() }},
+		{"started at and finished at", func() error { in := end; in.Pass.FinishedAt = nil; return in.Validate() }},
+		{"started at and finished at", func() error { in := end; in.Pass.FinishedAt = &time.Time{}; return in.Validate() }},
+		{"must not be zero", func() error { in := end; in.KeepSince = time.Time{}; return in.Validate() }},
+	} {
+		require.ErrorContains(t, row.bad(), row.want)
+	}
+}
+
 // TestValidatePages proves that no page is larger than the bound, and that a
 // page's conditions are such that a row can meet them.
 func TestValidatePages(t *testing.T) {
@@ -98,6 +142,7 @@ func TestValidatePages(t *testing.T) {
 		"runtimes":   func(limit int) error { return ports.RuntimePageInput{Limit: limit}.Validate() },
 		"due":        func(limit int) error { return ports.DuePageInput{At: now, Limit: limit}.Validate() },
 		"operations": func(limit int) error { return ports.OperationPageInput{Limit: limit}.Validate() },
+		"drift":      func(limit int) error { return ports.DriftPageInput{Limit: limit}.Validate() },
 		"users":      func(limit int) error { return ports.VersionUsersInput{Version: "1.4.2", Limit: limit}.Validate() },
 	}
 	for name, validate := range withLimit {
@@ -112,6 +157,9 @@ func TestValidatePages(t *testing.T) {
 	require.NoError(t, ports.RuntimePageInput{Status: runtime.StatusFinished, Limit: 1}.Validate())
 	require.ErrorContains(t, ports.RuntimePageInput{Status: "paused", Limit: 1}.Validate(), "status")
 	require.ErrorContains(t, ports.DuePageInput{Limit: 1}.Validate(), "at must not be zero")
+	require.NoError(t, ports.DriftPageInput{Kind: drift.Extra, BelowID: 1, Limit: 1}.Validate())
+	require.ErrorContains(t, ports.DriftPageInput{Kind: drift.InSync, Limit: 1}.Validate(), "kind")
+	require.ErrorContains(t, ports.DriftPageInput{BelowID: -1, Limit: 1}.Validate(), "below id must not be negative")
 	require.NoError(t, ports.OperationPageInput{Outcome: operation.OutcomeFailure, Since: &now, Until: &later, Limit: 1}.Validate())
 	require.ErrorContains(t, ports.OperationPageInput{Outcome: "perhaps", Limit: 1}.Validate(), "outcome")
 	require.ErrorContains(t, ports.OperationPageInput{Since: &now, Until: &now, Limit: 1}.Validate(), "since must be before until")

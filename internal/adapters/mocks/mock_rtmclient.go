@@ -41,6 +41,20 @@ func (m *MockRTMClient) EXPECT() *MockRTMClientMockRecorder {
 	return m.recorder
 }
 
+// Fence mocks base method.
+func (m *MockRTMClient) Fence(ctx context.Context, input ports.RTMFenceInput) error {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "Fence", ctx, input)
+	ret0, _ := ret[0].(error)
+	return ret0
+}
+
+// Fence indicates an expected call of Fence.
+func (mr *MockRTMClientMockRecorder) Fence(ctx, input any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "Fence", reflect.TypeOf((*MockRTMClient)(nil).Fence), ctx, input)
+}
+
 // Inspect mocks base method.
 func (m *MockRTMClient) Inspect(ctx context.Context, gameID string) (ports.Container, error) {
 	m.ctrl.T.Helper()

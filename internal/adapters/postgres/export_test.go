@@ -15,6 +15,14 @@ var (
 	ChangeImageSQL    = changeImage.sql
 	SettleKeySQL      = settleKey.sql
 	PruneKeysSQL      = pruneKeys.sql
+	TakeFenceSQL      = takeFence.sql
+	ResolveSeenSQL    = resolveSeen.sql
+	OpenFoundSQL      = openFound.sql
+	ResolveGoneSQL    = resolveGone.sql
+	DropFindingsSQL   = dropFindings.sql
+	DropPassesSQL     = dropPasses.sql
+	CountDriftSQL     = countDrift.sql
+	LastPassSQL       = lastPass.sql
 )
 
 // RuntimePage returns the statement of a page and its arguments.
@@ -27,6 +35,18 @@ func DuePage(input ports.DuePageInput) (string, []any) { return duePage(input).p
 func OperationPage(input ports.OperationPageInput) (string, []any) {
 	return operationPage(input).parts()
 }
+
+// DriftPage is as RuntimePage.
+func DriftPage(input ports.DriftPageInput) (string, []any) { return driftPage(input).parts() }
+
+// ColumnsOf returns the arguments that OpenFoundSQL takes for found, but for the time.
+var ColumnsOf = columnsOf
+
+// NoteLockID names the lock that pages are noted under.
+const NoteLockID = noteLockID
+
+// SweepBatch is how many rows Finish changes at once.
+const SweepBatch = sweepBatch
 
 // Users is as RuntimePage.
 func Users(input ports.VersionUsersInput) (string, []any) { return versionUsers(input).parts() }

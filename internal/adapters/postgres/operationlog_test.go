@@ -43,6 +43,21 @@ func TestEntryRoundTrip(t *testing.T) {
 	require.Equal(t, []operation.OperationEntry{success, full}, entries, "newest first")
 }
 
+// Proves that every kind of an operation that the domain knows can be appended
+// and comes back as itself.
+func TestAppendEveryKind(t *testing.T) {
+	log := postgres.NewOperationLog(newPool(t))
+	for _, kind := range []operation.OpKind{operation.OpKindPatch, operation.OpKindReconcile} {
+		entry := newEntry("g", string(kind), "r")
+		entry.OpKind = kind
+		appendEntry(t, log, entry)
+		entries, err := log.ListByPatch(t.Context(), string(kind))
+		require.NoError(t, err)
+		require.Len(t, entries, 1)
+		require.Equal(t, kind, entries[0].OpKind)
+	}
+}
+
 // Proves that a run leaves one row however often it appends, the first one;
 // that another run of the patch leaves another; and that entries without a
 // patch are always written.

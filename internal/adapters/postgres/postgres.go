@@ -1,8 +1,10 @@
-// Package postgres keeps runtime records, engine versions, the audit log and
-// the Idempotency-Keys in Postgres. Its four stores implement the ports of the
-// same names. Each call is one statement (Append may need a second one to read),
-// so that every method is as atomic as its statement; PutImage alone is a
-// transaction of a few, in which nothing but the database is waited for.
+// Package postgres keeps runtime records, engine versions, the audit log, the
+// Idempotency-Keys, the fencing numbers and what the watch found in Postgres. Its
+// six stores implement the ports of the same names. Each call is one statement
+// (Append may need a second one to read), so that every method is as atomic as
+// its statement. PutImage and Note are transactions of a few, in which nothing
+// but the database is waited for, and Finish is a row of statements that may be
+// left after any of them.
 //
 // Times are stored in microseconds, which is what Postgres keeps: finer digits
 // are cut off on the way in, and everything comes back in UTC.
@@ -175,9 +177,13 @@ func setDefaults(config *pgxpool.Config, databaseURL string) error {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// querier is where a statement runs: the pool, or a transaction.
+// querier and executor are where a statement runs: the pool, or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
+}
+
+type executor interface {
+	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
 }
 
 // transact runs work in one transaction, which is committed if work returns
@@ -234,8 +240,8 @@ type command struct {
 	sql string
 }
 
-func (c command) run(ctx context.Context, pool *pgxpool.Pool, arguments ...any) (touched int64, err error) {
-	tag, err := pool.Exec(ctx, c.sql, arguments...)
+func (c command) run(ctx context.Context, on executor, arguments ...any) (touched int64, err error) {
+	tag, err := on.Exec(ctx, c.sql, arguments...)
 	if err != nil {
 		return 0, failed(c.op, err)
 	}

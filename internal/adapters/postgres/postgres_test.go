@@ -15,6 +15,7 @@ import (
 	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/internal/devstack/stacktest"
+	"galaxy/gamemaster/internal/domain/drift"
 	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -174,16 +175,17 @@ func requireUnknown(t *testing.T, err error) {
 	for _, sentinel := range []error{
 		runtime.ErrNotFound, runtime.ErrConflict, runtime.ErrInvalidTransition, ports.ErrInvalidInput,
 		engineversion.ErrNotFound, engineversion.ErrConflict, engineversion.ErrInUse, engineversion.ErrDeprecated,
+		drift.ErrNotFound,
 	} {
 		require.NotErrorIs(t, err, sentinel)
 	}
 }
 
-// everyMethod calls each method of the four stores, with input that is valid
+// everyMethod calls each method of the six stores, with input that is valid
 // for the game "g" in running.
 func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 	records, versions, log := postgres.NewRuntimeRecords(pool), postgres.NewEngineVersions(pool), postgres.NewOperationLog(pool)
-	keys := postgres.NewIdempotencyKeys(pool)
+	keys, fences, watch := postgres.NewIdempotencyKeys(pool), postgres.NewFences(pool), postgres.NewDrift(pool)
 	return map[string]func(context.Context) error{
 		"Get":    func(ctx context.Context) error { _, err := records.Get(ctx, "g"); return err },
 		"Insert": func(ctx context.Context) error { return records.Insert(ctx, newRecord("other")) },
@@ -246,8 +248,17 @@ func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 		"keys.Release":    func(ctx context.Context) error { return keys.Release(ctx, "me", "k", "c") },
 		"keys.KeepResult": func(ctx context.Context) error { return keys.KeepResult(ctx, "me", "k", []byte("{}")) },
 		"keys.Prune":      func(ctx context.Context) error { _, err := keys.Prune(ctx, moment, 1); return err },
-		"log.Append":      func(ctx context.Context) error { _, err := log.Append(ctx, newEntry("g", "p", "r")); return err },
-		"log.ListByGame":  func(ctx context.Context) error { _, err := log.ListByGame(ctx, "g", 10); return err },
+		"fences.Next":     func(ctx context.Context) error { _, err := fences.Next(ctx, "g"); return err },
+		"drift.Note":      func(ctx context.Context) error { return watch.Note(ctx, found(0, newFinding("g", drift.Missing))) },
+		"drift.Finish":    func(ctx context.Context) error { return watch.Finish(ctx, newPass("run", 0)) },
+		"drift.PageDrift": func(ctx context.Context) error {
+			_, err := watch.PageDrift(ctx, ports.DriftPageInput{Limit: 1})
+			return err
+		},
+		"drift.CountDrift": func(ctx context.Context) error { _, err := watch.CountDrift(ctx); return err },
+		"drift.LastPass":   func(ctx context.Context) error { _, err := watch.LastPass(ctx); return err },
+		"log.Append":       func(ctx context.Context) error { _, err := log.Append(ctx, newEntry("g", "p", "r")); return err },
+		"log.ListByGame":   func(ctx context.Context) error { _, err := log.ListByGame(ctx, "g", 10); return err },
 		"log.ListByPatch": func(ctx context.Context) error {
 			_, err := log.ListByPatch(ctx, "p")
 			return err
@@ -281,7 +292,9 @@ func TestCancelledContext(t *testing.T) {
 	entries, err := postgres.NewOperationLog(pool).ListByGame(t.Context(), "g", 10)
 	require.NoError(t, err)
 	require.Empty(t, entries)
-	require.Zero(t, count(t, pool, "idempotency_keys"))
+	for _, table := range []string{"idempotency_keys", "runtime_fences", "drift_findings", "drift_passes"} {
+		require.Zero(t, count(t, pool, table), table)
+	}
 }
 
 // Proves that a server that does not answer makes every method fail with an

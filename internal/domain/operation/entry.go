@@ -12,11 +12,24 @@ import (
 // OpKind is what was done.
 type OpKind string
 
-// OpKindPatch is the move of a running game to another engine image.
-const OpKindPatch OpKind = "patch"
+// The kinds of an operation.
+const (
+	// OpKindPatch is the move of a running game to another engine image.
+	OpKindPatch OpKind = "patch"
+	// OpKindReconcile brings a game's record and container together.
+	OpKindReconcile OpKind = "reconcile"
+)
 
 // IsKnown reports whether kind is one of the constants above.
-func (kind OpKind) IsKnown() bool { return kind == OpKindPatch }
+func (kind OpKind) IsKnown() bool { return kind == OpKindPatch || kind == OpKindReconcile }
+
+// OrPatch returns kind, or [OpKindPatch] when it is missing.
+func (kind OpKind) OrPatch() OpKind {
+	if kind == "" {
+		return OpKindPatch
+	}
+	return kind
+}
 
 // OpSource is how the request entered Game Master.
 type OpSource string

@@ -16,6 +16,21 @@ func TestOpSourceOrDefault(t *testing.T) {
 	require.Equal(t, operation.OpSourceSystem, operation.OpSourceSystem.OrDefault())
 }
 
+// TestOpKindIsKnown proves that the log takes patches and reconciliations, and
+// nothing else.
+func TestOpKindIsKnown(t *testing.T) {
+	entry := operation.OperationEntry{
+		GameID: "g", OpSource: operation.OpSourceSystem, Outcome: operation.OutcomeSuccess, StartedAt: time.Now(),
+	}
+	for kind, known := range map[operation.OpKind]bool{
+		operation.OpKindPatch: true, operation.OpKindReconcile: true, "": false, "Patch": false, "dance": false,
+	} {
+		require.Equal(t, known, kind.IsKnown(), kind)
+		entry.OpKind = kind
+		require.Equal(t, known, entry.Validate() == nil, kind)
+	}
+}
+
 // TestEntryValidate proves that an entry which tells nothing, or two things at
 // once, is refused by the field's name.
 func TestEntryValidate(t *testing.T) {

@@ -18,6 +18,7 @@ const (
 	CodeConflict              Code = "conflict"
 	CodePatchInProgress       Code = "patch_in_progress"
 	CodeCancelled             Code = "cancelled"
+	CodeTerminated            Code = "terminated"
 	CodeServiceUnavailable    Code = "service_unavailable"
 	CodeInternalError         Code = "internal_error"
 )
@@ -31,6 +32,9 @@ const (
 	ClosesCompleted Closing = "Completed"
 	ClosesCanceled  Closing = "Canceled"
 	ClosesFailed    Closing = "Failed"
+	// ClosesTerminated is not the run's own doing: an operator ended it, and
+	// nothing was compensated.
+	ClosesTerminated Closing = "Terminated"
 	// ClosesNothing marks a refusal that never becomes a run.
 	ClosesNothing Closing = ""
 )
@@ -40,7 +44,7 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalidRequest, CodeRuntimeNotFound, CodeEngineVersionNotFound, CodeRuntimeNotRunning,
 		CodeSemverPatchOnly, CodePreconditionFailed, CodeConflict, CodePatchInProgress, CodeCancelled,
-		CodeServiceUnavailable, CodeInternalError,
+		CodeTerminated, CodeServiceUnavailable, CodeInternalError,
 	}
 }
 
@@ -55,6 +59,8 @@ func (code Code) Closing() Closing {
 		return ClosesNothing
 	case CodeCancelled:
 		return ClosesCanceled
+	case CodeTerminated:
+		return ClosesTerminated
 	case CodeServiceUnavailable, CodeInternalError:
 		return ClosesFailed
 	default:

@@ -13,6 +13,12 @@ var (
 	// ErrClosed says that the patch has ended, so that nothing can be asked of it
 	// any more.
 	ErrClosed = errors.New("patch has ended")
+	// ErrNotInDoubt says that the patch waits for no operator, so that there is
+	// nothing to decide.
+	ErrNotInDoubt = errors.New("patch needs no operator")
+	// ErrInDoubt says that the patch cannot be cancelled, since it cannot be put
+	// back without an operator's decision.
+	ErrInDoubt = errors.New("patch waits for an operator: retry or abandon it")
 )
 
 // Handle names the run that carries out a request.

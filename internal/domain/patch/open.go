@@ -65,11 +65,16 @@ type OpenPage struct {
 	NextPageToken []byte
 }
 
-// Open is an open patch in a list.
+// Open is an open patch in a list, or an open reconciliation, which holds its
+// game like one.
 type Open struct {
 	// Handle has no patch id when the run was started by hand.
 	Handle Handle
-	// Version is where the patch goes.
+	// Reconciles says that it is a reconciliation, and Mode of which kind; empty
+	// when it was started by hand.
+	Reconciles bool
+	Mode       Mode
+	// Version is where the patch goes; empty for a reconciliation.
 	Version string
 	// ExpectedVersion is that of its request; may be empty.
 	ExpectedVersion string

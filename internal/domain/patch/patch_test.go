@@ -226,6 +226,7 @@ func TestIDs(t *testing.T) {
 func TestCodes(t *testing.T) {
 	failed := map[patch.Code]patch.Closing{
 		patch.CodeCancelled:          patch.ClosesCanceled,
+		patch.CodeTerminated:         patch.ClosesTerminated,
 		patch.CodeServiceUnavailable: patch.ClosesFailed,
 		patch.CodeInternalError:      patch.ClosesFailed,
 		patch.CodePatchInProgress:    patch.ClosesNothing,

@@ -164,16 +164,6 @@ func (plan Plan) StillHolds(record runtime.RuntimeRecord) error {
 	return nil
 }
 
-// CheckContainer refuses to record a recreate of an earlier run that does not
-// stand any more: runs says whether the container is up on the target, image
-// what it is on.
-func (plan Plan) CheckContainer(runs bool, image string) error {
-	if runs {
-		return nil
-	}
-	return refuse(CodeConflict, fmt.Sprintf("the run was reset behind the recreate, and the container is on %q by now", image))
-}
-
 // LostSwap is the refusal of a patch whose row, record, has left the status
 // that the rotation was guarded by.
 func LostSwap(record runtime.RuntimeRecord) error {

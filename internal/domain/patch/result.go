@@ -43,11 +43,13 @@ type State struct {
 
 // Result is how a patch ended.
 type Result struct {
-	PatchID    string            `json:"patch_id"`
-	GameID     string            `json:"game_id"`
-	WorkflowID string            `json:"workflow_id"`
-	RunID      string            `json:"run_id"`
-	Outcome    operation.Outcome `json:"outcome"`
+	PatchID    string `json:"patch_id"`
+	GameID     string `json:"game_id"`
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id"`
+	// Kind is empty for a patch.
+	Kind    operation.OpKind  `json:"kind,omitempty"`
+	Outcome operation.Outcome `json:"outcome"`
 	// Code and Message are empty on success.
 	Code    Code   `json:"code,omitempty"`
 	Message string `json:"message,omitempty"`
@@ -102,7 +104,7 @@ func Entry(request Request, result Result) operation.OperationEntry {
 	}
 	entry := operation.OperationEntry{
 		GameID:       storable(result.GameID, maxAuditGameID),
-		OpKind:       operation.OpKindPatch,
+		OpKind:       result.Kind.OrPatch(),
 		OpSource:     request.OpSource.OrDefault(),
 		SourceRef:    storable(request.SourceRef, maxAuditText),
 		Actor:        storable(request.Actor, MaxActor),
@@ -126,6 +128,28 @@ func Entry(request Request, result Result) operation.OperationEntry {
 	return entry
 }
 
+// AfterReset is the audit row of a run that took another's place after a reset,
+// given the earlier rows of its game, newest first. When the game's latest
+// change is the same move of the same patch, the run before made it and told
+// it: this one is told to have changed nothing.
+func AfterReset(entry operation.OperationEntry, earlier []operation.OperationEntry) (_ operation.OperationEntry, told bool) {
+	if entry.Outcome != operation.OutcomeSuccess || entry.Noop {
+		return entry, false
+	}
+	for _, row := range earlier {
+		if row.RunID == entry.RunID || row.Outcome != operation.OutcomeSuccess || row.Noop {
+			continue
+		}
+		if row.PatchID != entry.PatchID || row.ToVersion != entry.ToVersion || row.ToImageRef != entry.ToImageRef {
+			break
+		}
+		entry.Noop = true
+		entry.FromVersion, entry.FromImageRef = entry.ToVersion, entry.ToImageRef
+		return entry, true
+	}
+	return entry, false
+}
+
 // storable makes text fit a column: a run whose input nobody checked must
 // still leave its audit row.
 func storable(text string, limit int) string {
@@ -139,6 +163,7 @@ func ResultOf(entry operation.OperationEntry) Result {
 	result := Result{
 		PatchID:    entry.PatchID,
 		GameID:     entry.GameID,
+		Kind:       kindOfEntry(entry.OpKind),
 		WorkflowID: WorkflowID(entry.GameID),
 		RunID:      entry.RunID,
 		Outcome:    entry.Outcome,
@@ -156,4 +181,12 @@ func ResultOf(entry operation.OperationEntry) Result {
 		result.Undo = &Undo{Told: entry.Undo}
 	}
 	return result
+}
+
+// kindOfEntry leaves the kind of a patch out, as a run's own result does.
+func kindOfEntry(kind operation.OpKind) operation.OpKind {
+	if kind == operation.OpKindPatch {
+		return ""
+	}
+	return kind
 }

@@ -61,6 +61,9 @@ type Undo struct {
 	// Container is the image that the container ran when it was first looked
 	// at; empty when there was none, or it could not be looked at.
 	Container string `json:"container,omitempty"`
+	// Fence is the number below which Runtime Manager refuses every call for the
+	// game; zero when nothing was under way, or it knows no such numbers.
+	Fence int64 `json:"fence,omitempty"`
 	// Told is the sentence of the audit row, where that is all that is left.
 	Told string `json:"told,omitempty"`
 	// Decisions are what operators decided on the way, in order.
@@ -107,6 +110,9 @@ func (undo Undo) Sentence() string {
 		b.WriteString("; container ran " + undo.Container)
 	case undo.Line == LineLeftAlone:
 		b.WriteString("; container runs " + undo.Container)
+	}
+	if undo.Fence != 0 {
+		b.WriteString("; calls below fence " + strconv.FormatInt(undo.Fence, 10) + " are refused")
 	}
 	for _, decision := range undo.Decisions {
 		b.WriteString("; " + decision.Update + " by " + strconv.Quote(decision.Actor) + ": " + decision.Reason)
