@@ -91,6 +91,29 @@ func (a answer) container(gameID string) (ports.Container, error) {
 	return container, nil
 }
 
+// fence reads the answer as the word that input is in force. Nothing but a 200
+// that names the game and the number will do: on it hangs whether a call that
+// was given up on can still land.
+func (a answer) fence(input ports.RTMFenceInput) error {
+	var said struct {
+		GameID string `json:"game_id"`
+		Fence  int64  `json:"fence"`
+	}
+	switch {
+	case a.status != http.StatusOK:
+		return errors.New("the contract knows no such answer")
+	case a.readErr != nil:
+		return a.readErr
+	case json.Unmarshal(a.body, &said) != nil:
+		return errors.New("the answer is not the contract's JSON")
+	case said.GameID != input.GameID:
+		return errors.New("the answer speaks of another game")
+	case said.Fence != input.Fence:
+		return errors.New("the answer speaks of another number")
+	}
+	return nil
+}
+
 // unreadable is the error of a 2xx that does not say what it should.
 func (a answer) unreadable(err error) *ports.RTMError {
 	return unanswered(a.status, fmt.Errorf("unreadable or contradicting answer (HTTP %d): %w", a.status, err))
@@ -112,6 +135,19 @@ func (a answer) failure() *ports.RTMError {
 	}
 	if errors.Is(failure.Kind, ports.ErrRTMUnavailable) {
 		failure.RetryAfter = retryAfter(a.header)
+	}
+	return failure
+}
+
+// staleFence is the code of a 412 to a call that carries a fencing number.
+const staleFence = "stale_fence"
+
+// fenceable is failure for a call that carries a fencing number. A 412 with
+// another code is not of Runtime Manager's fencing and stays a plain refusal.
+func (a answer) fenceable() *ports.RTMError {
+	failure := a.failure()
+	if a.status == http.StatusPreconditionFailed && failure.Code == staleFence {
+		failure.Err = ports.ErrFenced
 	}
 	return failure
 }

@@ -4,12 +4,19 @@
 // # The contract
 //
 //	POST {RTM_URL}/api/v1/internal/runtimes/{game_id}/patch
-//	     Idempotency-Key: <key>      {"image_ref":"…"}
+//	     Idempotency-Key: <key>
+//	     Fencing-Token: <number>     {"image_ref":"…"}
 //	     → 200 {"game_id","image_ref","status"} or 204
 //	GET  {RTM_URL}/api/v1/internal/runtimes/{game_id}
 //	     → 200 {"game_id","image_ref","status"}, 404 when there is no container
+//	PUT  {RTM_URL}/api/v1/internal/runtimes/{game_id}/fence
+//	     {"fence":<number>}          → 200 {"game_id","fence"}
 //
-// Errors are {"error":{"code","message"}}.
+// Errors are {"error":{"code","message"}}. A patch or a fence whose number is
+// lower than the highest that Runtime Manager has seen for the game has no
+// effect and is answered 412 stale_fence, which is [ports.ErrFenced]. A Runtime
+// Manager that knows no fencing numbers ignores the header and answers the PUT
+// 404, 405 or 501, which is [ports.ErrFenceUnsupported].
 //
 // # What an error says
 //
@@ -51,6 +58,10 @@ const (
 	// DefaultInspectTimeout holds a look-up, which changes nothing and takes
 	// milliseconds; a manager that needs longer is better asked again.
 	DefaultInspectTimeout = 5 * time.Second
+
+	// DefaultFenceTimeout holds one number that is written down. That takes as
+	// long as a look-up, and a fence may be sent again as often.
+	DefaultFenceTimeout = 5 * time.Second
 )
 
 const (
@@ -71,11 +82,13 @@ type Options struct {
 	// fragment. A path is kept and put before the contract's paths.
 	BaseURL string
 
-	// PatchTimeout and InspectTimeout bound one call each; zero means
-	// [DefaultPatchTimeout] and [DefaultInspectTimeout]. An activity that makes
-	// the call needs a longer timeout of its own, or it never hears the verdict.
+	// PatchTimeout, InspectTimeout and FenceTimeout bound one call each; zero
+	// means [DefaultPatchTimeout], [DefaultInspectTimeout] and
+	// [DefaultFenceTimeout]. An activity that makes the call needs a longer
+	// timeout of its own, or it never hears the verdict.
 	PatchTimeout   time.Duration
 	InspectTimeout time.Duration
+	FenceTimeout   time.Duration
 
 	// Transport sends the requests; nil means a pooled transport of the
 	// client's own.
@@ -90,6 +103,7 @@ type Client struct {
 	base           string
 	patchTimeout   time.Duration
 	inspectTimeout time.Duration
+	fenceTimeout   time.Duration
 	transport      http.RoundTripper
 	userAgent      string
 	own            *http.Transport
@@ -106,6 +120,8 @@ func New(options Options) (*Client, error) {
 		return nil, fmt.Errorf("runtime manager client: patch timeout %s must not be negative", options.PatchTimeout)
 	case options.InspectTimeout < 0:
 		return nil, fmt.Errorf("runtime manager client: inspect timeout %s must not be negative", options.InspectTimeout)
+	case options.FenceTimeout < 0:
+		return nil, fmt.Errorf("runtime manager client: fence timeout %s must not be negative", options.FenceTimeout)
 	case !printable(options.UserAgent, maxText):
 		return nil, errors.New("runtime manager client: user agent must be short and printable")
 	}
@@ -113,6 +129,7 @@ func New(options Options) (*Client, error) {
 		base:           base,
 		patchTimeout:   orDefault(options.PatchTimeout, DefaultPatchTimeout),
 		inspectTimeout: orDefault(options.InspectTimeout, DefaultInspectTimeout),
+		fenceTimeout:   orDefault(options.FenceTimeout, DefaultFenceTimeout),
 		transport:      options.Transport,
 		userAgent:      orDefault(options.UserAgent, defaultUserAgent),
 	}
@@ -163,8 +180,9 @@ func (c *Client) Close() {
 // is context.Canceled or context.DeadlineExceeded; the client's own deadline is
 // neither, but plain [ports.ErrRTMUnavailable]. A 200 that cannot be read, or
 // that speaks of another game or image, is ErrRTMUnavailable too: something
-// happened, and Inspect has to tell what. An input that cannot be sent is
-// [ports.ErrRTMRejected] without a status.
+// happened, and Inspect has to tell what. A call that Runtime Manager has seen a
+// higher fencing number than is [ports.ErrFenced] beside [ports.ErrRTMRejected].
+// An input that cannot be sent is ErrRTMRejected without a status.
 func (c *Client) Patch(ctx context.Context, input ports.RTMPatchInput) error {
 	if err := checkPatch(input); err != nil {
 		return refused(err)
@@ -178,6 +196,7 @@ func (c *Client) Patch(ctx context.Context, input ports.RTMPatchInput) error {
 		path:    runtimesPath + url.PathEscape(input.GameID) + "/patch",
 		body:    body,
 		key:     input.IdempotencyKey,
+		fence:   input.Fence,
 		timeout: c.patchTimeout,
 	})
 	if err != nil {
@@ -185,7 +204,7 @@ func (c *Client) Patch(ctx context.Context, input ports.RTMPatchInput) error {
 	}
 	switch {
 	case verdict(answer.status) != nil:
-		return answer.failure()
+		return answer.fenceable()
 	case answer.status == http.StatusNoContent:
 		return nil
 	}

@@ -28,6 +28,7 @@ func TestPatchRequest(t *testing.T) {
 			"request":      {r.Method + " " + r.RequestURI, "POST /api/v1/internal/runtimes/a%2Fb/patch"},
 			"body":         {string(body), `{"image_ref":"` + image + `"}`},
 			"key":          {r.Header.Get("Idempotency-Key"), "k/1"},
+			"fence":        {strings.Join(r.Header.Values("Fencing-Token"), ","), "9007199254740991"},
 			"content type": {r.Header.Get("Content-Type"), "application/json"},
 			"accept":       {r.Header.Get("Accept"), "application/json"},
 			"user agent":   {r.UserAgent(), "gamemaster"},
@@ -39,7 +40,7 @@ func TestPatchRequest(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
-	patch := ports.RTMPatchInput{GameID: "a/b", ImageRef: image, IdempotencyKey: "k/1"}
+	patch := ports.RTMPatchInput{GameID: "a/b", ImageRef: image, IdempotencyKey: "k/1", Fence: 1<<53 - 1}
 	if err := client.Patch(t.Context(), patch); err != nil {
 		t.Errorf("Patch: %v", err)
 	}
@@ -50,8 +51,8 @@ func TestInspectRequest(t *testing.T) {
 		if got, want := r.Method+" "+r.RequestURI, "GET /api/v1/internal/runtimes/"+game; got != want {
 			t.Errorf("request = %q, want %q", got, want)
 		}
-		if r.Header.Get("Idempotency-Key") != "" || r.Header.Get("Content-Type") != "" || r.ContentLength > 0 {
-			t.Errorf("an inspect carries neither key nor body: %v", r.Header)
+		if r.Header.Get("Idempotency-Key") != "" || r.Header.Get("Fencing-Token") != "" || r.Header.Get("Content-Type") != "" || r.ContentLength > 0 {
+			t.Errorf("an inspect carries no key, no number and no body: %v", r.Header)
 		}
 		answering(http.StatusOK, `{"game_id":"game-1","image_ref":"`+image+`","status":"stopped","more":1}`)(w, r)
 	})
@@ -75,6 +76,9 @@ func TestUnsendableInput(t *testing.T) {
 		"long key":    func(in *ports.RTMPatchInput) { in.IdempotencyKey = strings.Repeat("k", 256) },
 		"newline key": func(in *ports.RTMPatchInput) { in.IdempotencyKey = "a\nb" },
 		"foreign key": func(in *ports.RTMPatchInput) { in.IdempotencyKey = "é" },
+		"no fence":    func(in *ports.RTMPatchInput) { in.Fence = 0 },
+		"minus fence": func(in *ports.RTMPatchInput) { in.Fence = -1 },
+		"large fence": func(in *ports.RTMPatchInput) { in.Fence = 1 << 53 },
 	} {
 		changed := input
 		change(&changed)

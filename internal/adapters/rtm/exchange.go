@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"galaxy/gamemaster/internal/ports"
@@ -22,6 +23,7 @@ type call struct {
 	path    string
 	body    []byte
 	key     string
+	fence   int64 // the Fencing-Token header; zero sends none
 	timeout time.Duration
 }
 
@@ -80,6 +82,9 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 	}
 	if call.key != "" {
 		request.Header.Set("Idempotency-Key", call.key)
+	}
+	if call.fence != 0 {
+		request.Header.Set("Fencing-Token", strconv.FormatInt(call.fence, 10))
 	}
 	return request, nil
 }

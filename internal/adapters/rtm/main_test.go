@@ -21,7 +21,7 @@ const (
 	image = "registry.test/engine:1.2.4"
 )
 
-var input = ports.RTMPatchInput{GameID: game, ImageRef: image, IdempotencyKey: "patch-1/run-1/patch"}
+var input = ports.RTMPatchInput{GameID: game, ImageRef: image, IdempotencyKey: "patch-1/run-1/patch", Fence: 7}
 
 // serve starts a real server and returns a client of it.
 func serve(t *testing.T, handler http.HandlerFunc) *rtm.Client {

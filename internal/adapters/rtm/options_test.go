@@ -38,6 +38,7 @@ func TestNewRefusesOptions(t *testing.T) {
 	for name, options := range map[string]rtm.Options{
 		"patch timeout":   {PatchTimeout: -time.Second},
 		"inspect timeout": {InspectTimeout: -time.Second},
+		"fence timeout":   {FenceTimeout: -time.Second},
 		"user agent":      {UserAgent: "game\r\nmaster"},
 	} {
 		options.BaseURL = "http://manager:8080"

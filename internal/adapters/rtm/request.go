@@ -14,6 +14,11 @@ import (
 // maxKey is the port's bound on an idempotency key, in bytes.
 const maxKey = 255
 
+// fenceRequest is the body of a fence.
+type fenceRequest struct {
+	Fence int64 `json:"fence"`
+}
+
 // patchRequest is the body of a patch.
 type patchRequest struct {
 	ImageRef string `json:"image_ref"`
@@ -71,6 +76,14 @@ func checkPatch(input ports.RTMPatchInput) error {
 		return fmt.Errorf("idempotency key must be at most %d bytes of visible ASCII", maxKey)
 	}
 	return nil
+}
+
+// checkFence is checkPatch for a fence.
+func checkFence(input ports.RTMFenceInput) error {
+	if err := input.Validate(); err != nil {
+		return err
+	}
+	return checkGameID(input.GameID)
 }
 
 // checkGameID refuses what no path segment can carry. All else is escaped; the

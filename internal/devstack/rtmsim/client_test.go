@@ -12,7 +12,7 @@ import (
 	"galaxy/gamemaster/internal/ports"
 )
 
-var patch = ports.RTMPatchInput{GameID: game, ImageRef: newImage, IdempotencyKey: "patch-1/run-1/patch"}
+var patch = ports.RTMPatchInput{GameID: game, ImageRef: newImage, IdempotencyKey: "patch-1/run-1/patch", Fence: 7}
 
 // rtm is the real client of the bench's simulator.
 func (b *bench) rtm(timeout time.Duration) *rtm.Client {
@@ -52,6 +52,93 @@ func TestClientAndSimulatorAgree(t *testing.T) {
 	}
 }
 
+// The two agree on fencing: a number that was given out is in force, for calls
+// to come as for one that is under way, and a manager without fencing is told
+// from one that has it.
+func TestClientAndSimulatorAgreeOnFencing(t *testing.T) {
+	b := running(t)
+	stopped := b.stopClock()
+	client := b.rtm(0)
+	b.put("patch", "slow", `,"delay_ms":60000`)
+	late := make(chan error, 1)
+	go func() { late <- client.Patch(t.Context(), patch) }()
+	<-stopped.waits
+	b.must(client.Fence(t.Context(), ports.RTMFenceInput{GameID: game, Fence: 8}))
+	b.must(client.Fence(t.Context(), ports.RTMFenceInput{GameID: "nobody", Fence: 1}))
+	close(stopped.over)
+
+	other := patch
+	other.IdempotencyKey = "patch-1/run-1/restore"
+	for call, err := range map[string]error{
+		"the overtaken patch": <-late,
+		"a later patch":       client.Patch(t.Context(), other),
+		"a lower fence":       client.Fence(t.Context(), ports.RTMFenceInput{GameID: game, Fence: 7}),
+	} {
+		failure, ok := errors.AsType[*ports.RTMError](err)
+		if !ok || failure.Status != 412 || !errors.Is(err, ports.ErrFenced) || !errors.Is(err, ports.ErrRTMRejected) {
+			t.Errorf("%s = %+v, want ErrFenced and ErrRTMRejected", call, err)
+		}
+	}
+	b.wantRuntime(oldImage, 0)
+	b.must(client.Fence(t.Context(), ports.RTMFenceInput{GameID: game, Fence: 8}))
+	other.Fence = 8
+	b.must(client.Patch(t.Context(), other))
+	b.wantRuntime(newImage, 1)
+
+	b.sim.SetFencing(false)
+	err := client.Fence(t.Context(), ports.RTMFenceInput{GameID: game, Fence: 9})
+	if !errors.Is(err, ports.ErrFenceUnsupported) {
+		t.Errorf("Fence at an old manager = %v", err)
+	}
+}
+
+// A fence that fails says that nobody knows, never that it is in force or that
+// the manager has none; sent again, it is in force.
+func TestClientMeetsFenceFaults(t *testing.T) {
+	fence := ports.RTMFenceInput{GameID: game, Fence: 8}
+	for mode, more := range map[string]string{
+		"status": `,"status":503`, "applied_then_status": `,"status":500`, "reset": "", "applied_then_reset": "",
+		"hang": "", "applied_then_hang": "", "garbage": "", "applied_then_garbage": "",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			b := running(t)
+			b.put("fence", mode, more)
+			faulty, err := rtm.New(rtm.Options{BaseURL: b.url, FenceTimeout: 500 * time.Millisecond})
+			b.must(err)
+			t.Cleanup(faulty.Close)
+			if err := faulty.Fence(t.Context(), fence); !errors.Is(err, ports.ErrRTMUnavailable) {
+				t.Errorf("Fence = %v, want ErrRTMUnavailable", err)
+			}
+			client := b.rtm(0)
+			b.must(client.Fence(t.Context(), fence))
+			if err := client.Patch(t.Context(), patch); !errors.Is(err, ports.ErrFenced) {
+				t.Errorf("Patch = %v, want ErrFenced", err)
+			}
+		})
+	}
+}
+
+// The client takes a lie for the truth, which is what makes it one, and sees
+// through an answer about another image.
+func TestClientIsLiedTo(t *testing.T) {
+	b := running(t)
+	client := b.rtm(0)
+	b.put("patch", "lie", "")
+	b.must(client.Patch(t.Context(), patch))
+	b.wantRuntime(oldImage, 0)
+	b.put("inspect", "lie", `,"image_ref":"`+newImage+`"`)
+	if container, err := client.Inspect(t.Context(), game); err != nil || !container.Runs(newImage) {
+		t.Errorf("Inspect = %+v, %v", container, err)
+	}
+	b.put("fence", "lie", "")
+	b.must(client.Fence(t.Context(), ports.RTMFenceInput{GameID: game, Fence: 8}))
+	b.put("patch", "other_image", "")
+	if err := client.Patch(t.Context(), patch); !errors.Is(err, ports.ErrRTMUnavailable) {
+		t.Errorf("Patch = %v, want ErrRTMUnavailable", err)
+	}
+	b.wantRuntime(newImage, 1)
+}
+
 // For each way in which Runtime Manager can fail: the client says "unknown" or
 // "refused" and never more than it knows, Inspect then tells the truth, and a
 // retry with the same key ends in exactly one recreate.
@@ -73,6 +160,10 @@ func TestClientMeetsFaults(t *testing.T) {
 		{"reset", "", 0, ports.ErrRTMUnavailable, 0, false},
 		{"applied_then_reset", "", 0, ports.ErrRTMUnavailable, 0, true},
 		{"hang", "", short, ports.ErrRTMUnavailable, 0, false},
+		{"applied_then_hang", "", short, ports.ErrRTMUnavailable, 0, true},
+		{"applied_then_slow", `,"delay_ms":1`, 0, nil, 0, true},
+		{"applied_then_garbage", "", 0, ports.ErrRTMUnavailable, 200, true},
+		{"other_image", "", 0, ports.ErrRTMUnavailable, 200, true},
 		{"garbage", "", 0, ports.ErrRTMUnavailable, 200, false},
 		{"slow", `,"delay_ms":1`, 0, nil, 0, true},
 	} {

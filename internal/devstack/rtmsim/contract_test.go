@@ -123,6 +123,7 @@ func TestOtherPaths(t *testing.T) {
 	}
 	for path, allow := range map[string]string{
 		contract + game + "/patch": "POST", contract + game: "GET", "/healthz": "GET", "/sim/runtimes": "GET",
+		contract + game + "/fence": "PUT", "/sim/fencing": "GET, PUT", "/sim/log": "GET",
 		"/sim/runtimes/" + game: "GET, PUT, DELETE", "/sim/faults": "GET, PUT, DELETE",
 	} {
 		got := b.ask("PATCH", path, "")

@@ -1,6 +1,12 @@
 package rtmsim
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+)
 
 func (s *Simulator) serveListRuntimes(w http.ResponseWriter, _ *http.Request) {
 	reply{http.StatusOK, map[string][]Runtime{"runtimes": s.Runtimes()}}.write(w)
@@ -64,7 +70,87 @@ func (s *Simulator) servePutFault(w http.ResponseWriter, r *http.Request) {
 	reply{http.StatusOK, FaultReport{Fault: fault}}.write(w)
 }
 
-func (s *Simulator) serveClearFaults(w http.ResponseWriter, _ *http.Request) {
-	s.ClearFaults()
+func (s *Simulator) serveClearFaults(w http.ResponseWriter, r *http.Request) {
+	query, err := queryOf(r, "game_id")
+	switch {
+	case err != nil:
+		refuse(err).write(w)
+		return
+	case query.Has("game_id"):
+		s.DeleteFaultsOf(query.Get("game_id"))
+	default:
+		s.ClearFaults()
+	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Simulator) serveFencing(w http.ResponseWriter, _ *http.Request) {
+	reply{http.StatusOK, map[string]bool{"enabled": s.Fencing()}}.write(w)
+}
+
+func (s *Simulator) servePutFencing(w http.ResponseWriter, r *http.Request) {
+	var body struct {
+		Enabled *bool `json:"enabled"`
+	}
+	err := decode(w, r, &body)
+	if err == nil && body.Enabled == nil {
+		err = &InputError{"enabled", "must be true or false"}
+	}
+	if err != nil {
+		refuse(err).write(w)
+		return
+	}
+	s.SetFencing(*body.Enabled)
+	s.serveFencing(w, r)
+}
+
+func (s *Simulator) serveLog(w http.ResponseWriter, r *http.Request) {
+	query, err := queryOf(r, "after", "game_id", "limit")
+	var after, limit int64
+	if err == nil {
+		after, err = numberOf(query, "after")
+	}
+	if err == nil {
+		limit, err = numberOf(query, "limit")
+	}
+	var page LogPage
+	if err == nil {
+		page, err = s.Log(LogQuery{After: after, GameID: query.Get("game_id"), Limit: int(limit)})
+	}
+	if err != nil {
+		refuse(err).write(w)
+		return
+	}
+	reply{http.StatusOK, page}.write(w)
+}
+
+// queryOf refuses a query that cannot be read, and a parameter that is not known,
+// given twice or empty: who misspells the game whose faults are to go must not
+// clear those of all.
+func queryOf(r *http.Request, known ...string) (url.Values, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &InputError{"query", "cannot be read"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		switch values := query[name]; {
+		case !slices.Contains(known, name):
+			return nil, &InputError{name, "is not a parameter of this request"}
+		case len(values) > 1 || values[0] == "":
+			return nil, &InputError{name, "must be given once and not be empty"}
+		}
+	}
+	return query, nil
+}
+
+// numberOf is a query parameter that is a number; zero when it is not there.
+func numberOf(query url.Values, name string) (int64, error) {
+	if !query.Has(name) {
+		return 0, nil
+	}
+	number, err := strconv.ParseInt(query.Get(name), 10, 64)
+	if err != nil {
+		return 0, &InputError{name, "must be a whole number"}
+	}
+	return number, nil
 }

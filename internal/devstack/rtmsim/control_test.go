@@ -88,28 +88,68 @@ func TestControlFaults(t *testing.T) {
 	b.wantAnswer(b.ask("GET", "/sim/faults", ""), 200, `{"faults":[]}`)
 }
 
+// The faults of one game go without those of the others, and nothing goes at a
+// slip of the pen.
+func TestControlFaultsOfOneGame(t *testing.T) {
+	b := newBench(t)
+	for _, id := range []string{"game-1", "game-2", "*", "game-1"} {
+		b.must(b.sim.PutFault(fault(`{"game_id":"` + id + `","op":"patch","mode":"reset","name":"of ` + id + `"}`)))
+	}
+	for query, field := range map[string]string{
+		"game_id=": "game_id: ", "gameid=game-1": "gameid: ", "game_id=game-1&game_id=game-2": "game_id: ",
+		"game_id=%zz": "query: ", "game_id=game-1;": "query: ",
+	} {
+		b.wantError(b.ask("DELETE", "/sim/faults?"+query, ""), 400, "invalid_request", field)
+	}
+	left := func() (names []string) {
+		for _, fault := range b.sim.Faults() {
+			names = append(names, fault.Name)
+		}
+		return names
+	}
+	if got := len(left()); got != 4 {
+		t.Errorf("%d faults left after the refusals, want 4", got)
+	}
+	b.wantAnswer(b.ask("DELETE", "/sim/faults?game_id=game-1", ""), 204, "")
+	if got := strings.Join(left(), ", "); got != "of game-2, of *" {
+		t.Errorf("left = %s", got)
+	}
+	b.wantAnswer(b.ask("DELETE", "/sim/faults?game_id=%2A", ""), 204, "")
+	if got := strings.Join(left(), ", "); got != "of game-2" {
+		t.Errorf("left = %s", got)
+	}
+}
+
 func TestControlRefusesFaults(t *testing.T) {
 	b := newBench(t)
 	for body, message := range map[string]string{
-		`{"op":"patch","mode":"reset"}`:                                              "game_id: ",
-		`{"game_id":"*","mode":"reset"}`:                                             "op: ",
-		`{"game_id":"*","op":"delete","mode":"reset"}`:                               `op: "delete"`,
-		`{"game_id":"*","op":"patch"}`:                                               "mode: ",
-		`{"game_id":"*","op":"patch","mode":"explode"}`:                              `mode: "explode"`,
-		`{"game_id":"*","op":"patch","mode":"status"}`:                               "status: is required",
-		`{"game_id":"*","op":"patch","mode":"applied_then_status"}`:                  "status: is required",
-		`{"game_id":"*","op":"patch","mode":"status","status":200}`:                  "status: must be between",
-		`{"game_id":"*","op":"patch","mode":"status","status":600}`:                  "status: must be between",
-		`{"game_id":"*","op":"patch","mode":"reset","status":-1}`:                    "status: must be between",
-		`{"game_id":"*","op":"patch","mode":"status","status":"503"}`:                "status: must be int, not string",
-		`{"game_id":"*","op":"patch","mode":"slow"}`:                                 "delay_ms: is required",
-		`{"game_id":"*","op":"patch","mode":"slow","delay_ms":-1}`:                   "delay_ms: must be between",
-		`{"game_id":"*","op":"patch","mode":"slow","delay_ms":600001}`:               "delay_ms: must be between",
-		`{"game_id":"*","op":"patch","mode":"slow","delay_ms":1.5}`:                  "delay_ms: must be int",
-		`{"game_id":"*","op":"patch","mode":"reset","times":-1}`:                     "times: must not be negative",
-		`{"game_id":"*","op":"patch","mode":"status","status":503,"retry_after":-1}`: "retry_after: must not",
-		`{"game_id":"*","op":"patch","mode":"reset","fired":3}`:                      "fired: is not a field",
-		`{"game_id":"*","op":"patch","mode":"reset"} x`:                              "body: ",
+		`{"op":"patch","mode":"reset"}`:                                                               "game_id: ",
+		`{"game_id":"*","mode":"reset"}`:                                                              "op: ",
+		`{"game_id":"*","op":"delete","mode":"reset"}`:                                                `op: "delete"`,
+		`{"game_id":"*","op":"patch"}`:                                                                "mode: ",
+		`{"game_id":"*","op":"patch","mode":"explode"}`:                                               `mode: "explode"`,
+		`{"game_id":"*","op":"patch","mode":"status"}`:                                                "status: is required",
+		`{"game_id":"*","op":"patch","mode":"applied_then_status"}`:                                   "status: is required",
+		`{"game_id":"*","op":"patch","mode":"status","status":200}`:                                   "status: must be between",
+		`{"game_id":"*","op":"patch","mode":"status","status":600}`:                                   "status: must be between",
+		`{"game_id":"*","op":"patch","mode":"reset","status":-1}`:                                     "status: must be between",
+		`{"game_id":"*","op":"patch","mode":"status","status":"503"}`:                                 "status: must be int, not string",
+		`{"game_id":"*","op":"patch","mode":"slow"}`:                                                  "delay_ms: is required",
+		`{"game_id":"*","op":"patch","mode":"slow","delay_ms":-1}`:                                    "delay_ms: must be between",
+		`{"game_id":"*","op":"patch","mode":"slow","delay_ms":600001}`:                                "delay_ms: must be between",
+		`{"game_id":"*","op":"patch","mode":"slow","delay_ms":1.5}`:                                   "delay_ms: must be int",
+		`{"game_id":"*","op":"patch","mode":"reset","times":-1}`:                                      "times: must not be negative",
+		`{"game_id":"*","op":"patch","mode":"status","status":503,"retry_after":-1}`:                  "retry_after: must not",
+		`{"game_id":"*","op":"patch","mode":"reset","fired":3}`:                                       "fired: is not a field",
+		`{"game_id":"*","op":"patch","mode":"applied_then_slow"}`:                                     "delay_ms: is required",
+		`{"game_id":"*","op":"inspect","mode":"lie"}`:                                                 "image_ref: is required",
+		`{"game_id":"*","op":"inspect","mode":"lie","image_ref":" "}`:                                 "image_ref: is required",
+		`{"game_id":"*","op":"inspect","mode":"other_image"}`:                                         "mode: other_image",
+		`{"game_id":"*","op":"fence","mode":"other_image"}`:                                           "mode: other_image",
+		`{"game_id":"*","op":"fence","mode":"status"}`:                                                "status: is required",
+		`{"game_id":"*","op":"patch","mode":"reset","name":"` + strings.Repeat("n", 256) + `"}`:       "name: ",
+		`{"game_id":"*","op":"patch","mode":"reset","image_ref":"` + strings.Repeat("i", 1025) + `"}`: "image_ref: ",
+		`{"game_id":"*","op":"patch","mode":"reset"} x`:                                               "body: ",
 		`[]`: "body: ",
 		``:   "body: ",
 	} {

@@ -67,9 +67,18 @@ func TestPatchFaults(t *testing.T) {
 				b.Errorf("answer = %d %q, want 200 with garbage", got.status, got.body)
 			}
 		}},
-		{"slow", `,"delay_ms":1`, true, func(b *bench, got answer, err error) {
+		{"slow", `,"delay_ms":1`, true, wantTruth},
+		{"applied_then_slow", `,"delay_ms":1`, true, wantTruth},
+		{"applied_then_garbage", "", true, func(b *bench, got answer, err error) {
 			b.must(err)
-			b.wantAnswer(got, 200, container(newImage, "running"))
+			if got.status != 200 || strings.Contains(got.body, newImage) {
+				b.Errorf("answer = %d %q, want 200 with garbage", got.status, got.body)
+			}
+		}},
+		{"lie", "", false, wantTruth},
+		{"other_image", "", true, func(b *bench, got answer, err error) {
+			b.must(err)
+			b.wantAnswer(got, 200, container(newImage+"-other", "running"))
 		}},
 	} {
 		t.Run(test.mode, func(t *testing.T) {
@@ -91,6 +100,13 @@ func TestPatchFaults(t *testing.T) {
 	}
 }
 
+// wantTruth is what a patch that took effect is answered.
+func wantTruth(b *bench, got answer, err error) {
+	b.Helper()
+	b.must(err)
+	b.wantAnswer(got, 200, container(newImage, "running"))
+}
+
 func wantReset(b *bench, got answer, err error) {
 	b.Helper()
 	if !errors.Is(err, syscall.ECONNRESET) {
@@ -100,23 +116,29 @@ func wantReset(b *bench, got answer, err error) {
 
 // The same on an inspect, where the applied modes are the plain ones.
 func TestInspectFaults(t *testing.T) {
-	for _, mode := range []string{"status", "applied_then_status", "reset", "applied_then_reset", "garbage", "slow"} {
+	for _, mode := range []string{
+		"status", "applied_then_status", "reset", "applied_then_reset", "garbage", "applied_then_garbage", "slow",
+		"applied_then_slow", "lie",
+	} {
 		t.Run(mode, func(t *testing.T) {
 			b := running(t)
-			b.put("inspect", mode, `,"status":500,"delay_ms":1`)
+			b.put("inspect", mode, `,"status":500,"delay_ms":1,"image_ref":"told"`)
 			got, err := b.try("GET", contract+game, "")
 			switch mode {
 			case "status", "applied_then_status":
 				b.must(err)
 				b.wantError(got, 500, "simulated_fault", "")
-			case "garbage":
+			case "garbage", "applied_then_garbage":
 				b.must(err)
 				if got.status != 200 || strings.Contains(got.body, oldImage) {
 					b.Errorf("answer = %d %q", got.status, got.body)
 				}
-			case "slow":
+			case "slow", "applied_then_slow":
 				b.must(err)
 				b.wantAnswer(got, 200, container(oldImage, "running"))
+			case "lie":
+				b.must(err)
+				b.wantAnswer(got, 200, container("told", "running"))
 			default:
 				wantReset(b, got, err)
 			}
@@ -135,8 +157,10 @@ func TestAppliedFaultsObeyTheKey(t *testing.T) {
 	b.wantError(b.patch(game, newImage, "k"), 500, "simulated_fault", "")
 	b.wantRuntime(newImage, 1)
 
-	b.must(b.sim.PutFault(fault(`{"game_id":"nobody","op":"patch","mode":"applied_then_status","status":500}`)))
+	b.must(b.sim.PutFault(fault(`{"game_id":"nobody","op":"patch","mode":"applied_then_status","status":500,"times":1}`)))
 	b.wantError(b.patch("nobody", newImage, "k"), 500, "simulated_fault", "")
+	b.must(b.sim.PutFault(fault(`{"game_id":"nobody","op":"patch","mode":"other_image"}`)))
+	b.wantError(b.patch("nobody", newImage, "k"), 404, "runtime_not_found", "") // a refusal names no image
 }
 
 // A fault for the game goes before one for all, the earlier before the later,
@@ -187,14 +211,17 @@ type sent struct {
 	ended chan error
 }
 
-// send starts a patch of the game on newImage.
-func (b *bench) send(key string) sent {
+// send starts a patch of the game on newImage; headers are pairs.
+func (b *bench) send(key string, headers ...string) sent {
+	b.Helper()
+	return b.sendTo("POST", contract+game+"/patch", `{"image_ref":"`+newImage+`"}`,
+		append(headers, "Idempotency-Key", key)...)
+}
+
+func (b *bench) sendTo(method, path, body string, headers ...string) sent {
+	b.Helper()
 	ctx, leave := context.WithCancel(b.Context())
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+contract+game+"/patch",
-		strings.NewReader(`{"image_ref":"`+newImage+`"}`))
-	b.must(err)
-	request.Header.Set("Idempotency-Key", key)
-	request.GetBody = nil
+	request := b.request(method, path, body, headers...).WithContext(ctx)
 	ended := make(chan error, 1)
 	go func() {
 		response, err := b.client.Do(request)
@@ -207,7 +234,7 @@ func (b *bench) send(key string) sent {
 	return sent{leave, ended}
 }
 
-// A hang has no effect and ends with the client, with the simulator or after
+// A hang has no effect, or just the one it had at once, and ends with the client, with the simulator or after
 // ten minutes; a server that waits for its requests would not end otherwise.
 func TestHang(t *testing.T) {
 	for name, end := range map[string]func(*bench, clock, sent){
@@ -216,22 +243,61 @@ func TestHang(t *testing.T) {
 		"bound":     func(_ *bench, stopped clock, _ sent) { close(stopped.over) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := running(t)
-			stopped := b.stopClock()
-			b.put("patch", "hang", "")
-			call := b.send("k")
-			defer call.leave()
-			if bound := <-stopped.waits; bound != 10*time.Minute {
-				t.Errorf("a hang is bounded by %s, want 10m", bound)
+			for mode, want := range map[string]string{"hang": oldImage, "applied_then_hang": newImage} {
+				b := running(t)
+				stopped := b.stopClock()
+				b.put("patch", mode, "")
+				call := b.send("k")
+				defer call.leave()
+				if bound := <-stopped.waits; bound != 10*time.Minute {
+					t.Errorf("%s is bounded by %s, want 10m", mode, bound)
+				}
+				b.wantImage(want)
+				end(b, stopped, call)
+				if err := <-call.ended; err == nil {
+					t.Errorf("%s was answered", mode)
+				}
+				b.server.Close() // returns when the handler has
+				b.wantImage(want)
 			}
-			end(b, stopped, call)
-			if err := <-call.ended; err == nil {
-				t.Error("a hang was answered")
-			}
-			b.server.Close() // returns when the handler has
-			b.wantRuntime(oldImage, 0)
 		})
 	}
+}
+
+func (b *bench) wantImage(image string) {
+	b.Helper()
+	if found, _ := b.sim.Runtime(game); found.ImageRef != image {
+		b.Errorf("image = %s, want %s", found.ImageRef, image)
+	}
+}
+
+// The answer of applied_then_slow waits, its effect does not; a client that
+// leaves ends it.
+func TestAppliedThenSlow(t *testing.T) {
+	b := running(t)
+	stopped := b.stopClock()
+	b.put("patch", "applied_then_slow", `,"delay_ms":2500`)
+	call := b.send("k")
+	defer call.leave()
+	if delay := <-stopped.waits; delay != 2500*time.Millisecond {
+		t.Errorf("delay = %s, want 2.5s", delay)
+	}
+	b.wantRuntime(newImage, 1)
+	close(stopped.over)
+	b.must(<-call.ended)
+	b.wantRuntime(newImage, 1)
+
+	b = running(t)
+	stopped = b.stopClock()
+	b.put("patch", "applied_then_slow", `,"delay_ms":2500`)
+	gone := b.send("k")
+	<-stopped.waits
+	gone.leave()
+	if err := <-gone.ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("call = %v", err)
+	}
+	b.server.Close() // returns when the handler has, whose time is not over
+	b.wantRuntime(newImage, 1)
 }
 
 // A slow recreate is not held back by its client's leaving: it comes late, and

@@ -9,18 +9,22 @@ import (
 	"path/filepath"
 )
 
-// fileVersion is the layout of the state file.
-const fileVersion = 1
+// fileVersion is the layout of the state file. Version 1, which had no fencing
+// numbers, is still read.
+const fileVersion = 2
 
-// state is the content of the state file. Faults are not kept: whoever comes
-// back to the dev stack the next day would not look for them.
+// state is the content of the state file. Faults, a switched off fencing and the
+// log are not kept: whoever comes back to the dev stack the next day would not
+// look for the first two, and the log is the witness of one run.
 type state struct {
 	Version  int       `json:"version"`
 	Runtimes []Runtime `json:"runtimes"`
+	// Fences holds the highest fencing number seen of each game.
+	Fences map[string]int64 `json:"fences,omitempty"`
 }
 
-// Open returns a simulator that keeps its containers, histories and keys in
-// file, a JSON file written anew on each change: it holds the state before the
+// Open returns a simulator that keeps its containers, histories, keys and
+// fencing numbers in file, a JSON file written anew on each change: it holds the state before the
 // change or the one after it, never half of one. A file that does not exist is
 // created, its folder has to be there. A file that cannot be read as a state is
 // an error and stays as it is. One process may use a file at a time, which is
@@ -50,14 +54,20 @@ func (s *Simulator) load(content []byte) error {
 	if err := json.Unmarshal(content, &kept); err != nil {
 		return fmt.Errorf("not a state file: %w", err)
 	}
-	if kept.Version != fileVersion {
-		return fmt.Errorf("version %d, expected %d", kept.Version, fileVersion)
+	if kept.Version < 1 || kept.Version > fileVersion {
+		return fmt.Errorf("version %d, expected 1 to %d", kept.Version, fileVersion)
 	}
 	for _, runtime := range kept.Runtimes {
 		if err := checkGameID(runtime.GameID); err != nil {
 			return err
 		}
 		s.runtimes[runtime.GameID] = &runtime
+	}
+	for gameID, fence := range kept.Fences {
+		if err := errors.Join(checkGameID(gameID), checkFence("fences", fence)); err != nil {
+			return err
+		}
+		s.fences[gameID] = fence
 	}
 	return nil
 }
@@ -68,7 +78,7 @@ func (s *Simulator) save() error {
 	if s.file == "" {
 		return nil
 	}
-	kept := state{Version: fileVersion, Runtimes: []Runtime{}}
+	kept := state{Version: fileVersion, Runtimes: []Runtime{}, Fences: s.fences}
 	for _, runtime := range s.runtimes {
 		kept.Runtimes = append(kept.Runtimes, runtime.copied())
 	}

@@ -22,7 +22,8 @@ func open(t *testing.T, file string) *rtmsim.Simulator {
 	return sim
 }
 
-// Containers, counts, histories and keys outlive the process; faults do not.
+// Containers, counts, histories, keys and fencing numbers outlive the process;
+// faults, the log and a switched off fencing do not.
 func TestStateIsKept(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rtm.json")
 	b := benchOf(t, open(t, file))
@@ -33,7 +34,9 @@ func TestStateIsKept(t *testing.T) {
 	if existed, err := b.sim.DeleteRuntime("game-3"); !existed || err != nil {
 		t.Errorf("DeleteRuntime = %t, %v", existed, err)
 	}
+	b.wantAnswer(b.fence("nobody", 7), 200, `{"game_id":"nobody","fence":7}`)
 	b.put("patch", "reset", "")
+	b.sim.SetFencing(false)
 
 	again := benchOf(t, open(t, file))
 	if got, want := again.sim.Runtimes(), b.sim.Runtimes(); !reflect.DeepEqual(got, want) {
@@ -45,6 +48,10 @@ func TestStateIsKept(t *testing.T) {
 	again.wantAnswer(again.patch(game, newImage, "k"), 200, container(newImage, "running"))
 	again.wantError(again.patch(game, oldImage, "k"), 422, "idempotency_key_reused", "")
 	again.wantRuntime(newImage, 1)
+	again.wantFenced(again.fence("nobody", 6))
+	if page, err := again.sim.Log(rtmsim.LogQuery{Limit: 1}); err != nil || page.Entries[0].Seq != 1 || page.Entries[0].ArrivedOrder != 1 {
+		t.Errorf("log = %+v, %v, want it to begin anew", page, err)
+	}
 
 	if entries, err := os.ReadDir(filepath.Dir(file)); err != nil || len(entries) != 1 {
 		t.Errorf("beside the state file: %v, %v", entries, err)
@@ -75,6 +82,23 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 }
 
+// A file of the version without fencing numbers is read, and written as the one
+// with them.
+func TestOlderStateIsRead(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "rtm.json")
+	const older = `{"version":1,"runtimes":[{"game_id":"game-1","image_ref":"` + oldImage + `","status":"running","recreates":0,"history":[]}]}`
+	if err := os.WriteFile(file, []byte(older), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := benchOf(t, open(t, file))
+	b.wantRuntime(oldImage, 0)
+	b.wantAnswer(b.patchAs(7, newImage, "k"), 200, container(newImage, "running"))
+	content, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(content), `"version":2`) || !strings.Contains(string(content), `"fences":{"game-1":7}`) {
+		t.Errorf("file = %s, %v", content, err)
+	}
+}
+
 // Concurrent changes are written one after another; the file has them all.
 func TestConcurrentChangesAreKept(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "rtm.json")
@@ -100,7 +124,10 @@ func TestOpenRefusesOtherFiles(t *testing.T) {
 		"empty":   "",
 		"garbage": "not JSON",
 		"half":    `{"version":1,"runtimes":[{"game_id":"g"`,
-		"version": `{"version":2,"runtimes":[]}`,
+		"version": `{"version":3,"runtimes":[]}`,
+		"older":   `{"version":0,"runtimes":[]}`,
+		"fence":   `{"version":2,"runtimes":[],"fences":{"g":0}}`,
+		"fenced":  `{"version":2,"runtimes":[],"fences":{"_":1}}`,
 		"other":   `{"name":"something else"}`,
 		"id":      `{"version":1,"runtimes":[{"game_id":"*"}]}`,
 	} {
@@ -132,17 +159,29 @@ func TestUnwritableStateChangesNothing(t *testing.T) {
 	}
 	b := benchOf(t, open(t, filepath.Join(folder, "rtm.json")))
 	b.must(b.sim.PutRuntime(game, oldImage, ""))
+	b.fence(game, 6)
 	b.must(os.RemoveAll(folder)) // permissions would not stop root
-	b.wantError(b.patch(game, newImage, "k"), 500, "internal_error", "write simulator state")
+	b.wantError(b.patchAs(6, newImage, "k"), 500, "internal_error", "write simulator state")
+	b.wantError(b.patchAs(7, newImage, "k"), 500, "internal_error", "write simulator state")
+	b.wantError(b.fence(game, 8), 500, "internal_error", "write simulator state")
+	b.wantError(b.fence("game-2", 8), 500, "internal_error", "write simulator state")
 	b.wantError(b.ask("PUT", "/sim/runtimes/game-2", `{"image_ref":"i"}`), 500, "internal_error", "")
 	b.wantError(b.ask("DELETE", "/sim/runtimes/"+game, ""), 500, "internal_error", "")
 	b.wantRuntime(oldImage, 0)
+	for _, entry := range b.log()[1:] {
+		if entry.Effect != rtmsim.EffectNone || entry.Status != 500 || entry.LandedOrder != 0 {
+			t.Errorf("entry = %+v, want a 500 without effect", entry)
+		}
+	}
 	if len(b.sim.Runtimes()) != 1 {
 		t.Errorf("runtimes = %+v, want the one", b.sim.Runtimes())
 	}
 
-	// Once it can be written again, the same key goes through.
+	// Once it can be written again, the same key goes through, and no number
+	// counts but the one that was written.
 	b.must(os.Mkdir(folder, 0o700))
-	b.wantAnswer(b.patch(game, newImage, "k"), 200, container(newImage, "running"))
+	b.wantAnswer(b.fence("game-2", 1), 200, inForce("game-2", 1))
+	b.wantFenced(b.patchAs(5, newImage, "k"))
+	b.wantAnswer(b.patchAs(6, newImage, "k"), 200, container(newImage, "running"))
 	b.wantRuntime(newImage, 1)
 }

@@ -2,9 +2,11 @@ package rtmsim_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -79,13 +81,7 @@ func (b *bench) ask(method, path, body string, headers ...string) answer {
 
 func (b *bench) try(method, path, body string, headers ...string) (answer, error) {
 	b.Helper()
-	request, err := http.NewRequestWithContext(b.Context(), method, b.url+path, strings.NewReader(body))
-	b.must(err)
-	for i := 0; i+1 < len(headers); i += 2 {
-		request.Header.Set(headers[i], headers[i+1])
-	}
-	request.GetBody = nil // one request is one request
-	response, err := b.client.Do(request)
+	response, err := b.client.Do(b.request(method, path, body, headers...))
 	if err != nil {
 		return answer{}, err
 	}
@@ -94,9 +90,45 @@ func (b *bench) try(method, path, body string, headers ...string) (answer, error
 	return answer{response.StatusCode, response.Header, strings.TrimSpace(string(content))}, err
 }
 
+func (b *bench) request(method, path, body string, headers ...string) *http.Request {
+	b.Helper()
+	request, err := http.NewRequestWithContext(b.Context(), method, b.url+path, strings.NewReader(body))
+	b.must(err)
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	request.GetBody = nil // one request is one request
+	return request
+}
+
+// nowhere takes an answer that nobody reads.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header               { return http.Header{} }
+func (nowhere) Write(content []byte) (int, error) { return len(content), nil }
+func (nowhere) WriteHeader(int)                   {}
+
 func (b *bench) patch(gameID, image, key string) answer {
 	b.Helper()
 	return b.ask("POST", contract+gameID+"/patch", `{"image_ref":"`+image+`"}`, "Idempotency-Key", key)
+}
+
+// patchAs is patch with a fencing number.
+func (b *bench) patchAs(fence int64, image, key string) answer {
+	b.Helper()
+	return b.ask("POST", contract+game+"/patch", `{"image_ref":"`+image+`"}`,
+		"Idempotency-Key", key, "Fencing-Token", strconv.FormatInt(fence, 10))
+}
+
+func (b *bench) fence(gameID string, fence int64) answer {
+	b.Helper()
+	return b.ask("PUT", contract+gameID+"/fence", fmt.Sprintf(`{"fence":%d}`, fence))
+}
+
+// wantFenced checks that a call was refused for its number.
+func (b *bench) wantFenced(got answer) {
+	b.Helper()
+	b.wantError(got, 412, "stale_fence", "a later call")
 }
 
 // wantError checks status and code of an error envelope and that its message

@@ -1,35 +1,3 @@
-// Package rtmsim is a simulator of the Runtime Manager, for tests and for the
-// dev stack. It drives no containers: it remembers which image each game's
-// container would run, speaks the Runtime Manager's HTTP contract, and
-// misbehaves on request.
-//
-// # The contract
-//
-//	POST /api/v1/internal/runtimes/{game_id}/patch   recreate on {"image_ref"}
-//	GET  /api/v1/internal/runtimes/{game_id}         what the container runs
-//	GET  /healthz                                    200
-//
-// A patch needs an Idempotency-Key of 1 to 255 bytes of visible ASCII. A key
-// belongs to one game. A key that was carried out is never carried out again:
-// repeated with the same image it is answered as the first time, whatever the
-// container runs by now; repeated with another image it is refused with 422
-// idempotency_key_reused. A call that had no effect leaves its key unused. A
-// patch always ends with a running container, also when it was stopped before;
-// a game without a container is a 404 runtime_not_found. Recreates of one game
-// happen one after another.
-//
-// # The control API
-//
-//	GET    /sim/runtimes             {"runtimes":[…]}, by game id
-//	PUT    /sim/runtimes/{game_id}   {"image_ref","status"}: puts a container there
-//	GET    /sim/runtimes/{game_id}   a [Runtime]
-//	DELETE /sim/runtimes/{game_id}   forgets the game, its history and its keys
-//	GET    /sim/faults               {"faults":[…]}, a [FaultReport] each
-//	PUT    /sim/faults               adds a [Fault]
-//	DELETE /sim/faults               clears them all
-//
-// It has no authentication: keep it on the loopback interface, see
-// [Simulator.Run]. Every error is {"error":{"code","message"}}.
 package rtmsim
 
 import (
@@ -89,6 +57,11 @@ type Simulator struct {
 	mu       sync.Mutex
 	runtimes map[string]*Runtime
 	faults   []*FaultReport
+	log      callLog
+	// fences holds the highest fencing number seen of each game, also of those
+	// without a container; unfenced says that nobody looks at it.
+	fences   map[string]int64
+	unfenced bool
 }
 
 // New returns a simulator without containers and faults that keeps nothing
@@ -101,6 +74,8 @@ func New() *Simulator {
 		close:    sync.OnceFunc(func() { close(closed) }),
 		after:    time.After,
 		runtimes: map[string]*Runtime{},
+		log:      callLog{limit: maxLog},
+		fences:   map[string]int64{},
 	}
 	simulator.routes()
 	return simulator
@@ -109,9 +84,9 @@ func New() *Simulator {
 // ServeHTTP answers one request of the contract or of the control API.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
-// Close cuts off the requests that a hang or slow fault holds, which then have
-// no effect, and makes later ones of their kind end at once. All else keeps
-// working. Call it before closing a test server, which waits for its requests.
+// Close cuts off the requests that a fault holds, which then have no effect
+// that they did not have before, and makes later ones of their kind end at once.
+// All else keeps working. Call it before closing a test server, which waits for its requests.
 func (s *Simulator) Close() { s.close() }
 
 // PutRuntime puts a container there, or overwrites the one that is there; an
@@ -165,8 +140,9 @@ func (s *Simulator) Runtimes() []Runtime {
 }
 
 // DeleteRuntime forgets gameID with its history and its keys, and reports
-// whether there was a container. An error is one of the state file, and then
-// nothing changed.
+// whether there was a container. The highest fencing number stays: a call that
+// was fenced off must not land on a container that is put there later. An error
+// is one of the state file, and then nothing changed.
 func (s *Simulator) DeleteRuntime(gameID string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,35 +153,7 @@ func (s *Simulator) DeleteRuntime(gameID string) (bool, error) {
 	return err == nil, err
 }
 
-var (
-	errNoContainer = errors.New("the game has no container")
-	errKeyReused   = errors.New("the idempotency key was used for another image")
-)
-
-// recreate carries out key once. It returns the image that the key stands for.
-func (s *Simulator) recreate(gameID, imageRef, key string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, ok := s.runtimes[gameID]
-	if !ok {
-		return "", errNoContainer
-	}
-	for _, done := range slices.Backward(now.History) {
-		if done.IdempotencyKey != key {
-			continue
-		}
-		if done.ImageRef != imageRef {
-			return "", errKeyReused
-		}
-		return done.ImageRef, nil
-	}
-	next := *now
-	next.ImageRef, next.Status = imageRef, StatusRunning
-	next.Recreates++
-	next.History = append(next.History, Recreate{ImageRef: imageRef, IdempotencyKey: key, At: time.Now().UTC()})
-	next.History = next.History[max(0, len(next.History)-maxHistory):]
-	return imageRef, s.commit(gameID, &next)
-}
+var errNoContainer = errors.New("the game has no container")
 
 // commit makes next the state of gameID, nil for none, and keeps the old state
 // when it cannot be written. The caller holds mu.
