@@ -19,6 +19,7 @@ type Activities struct {
 	runtimes ports.RuntimeRecordStore
 	versions ports.EngineVersionStore
 	log      ports.OperationLogStore
+	fences   ports.FenceStore
 	rtm      ports.RTMClient
 }
 
@@ -28,6 +29,7 @@ type Dependencies struct {
 	RuntimeRecords ports.RuntimeRecordStore
 	EngineVersions ports.EngineVersionStore
 	OperationLogs  ports.OperationLogStore
+	Fences         ports.FenceStore
 	RTM            ports.RTMClient
 }
 
@@ -40,6 +42,8 @@ func New(deps Dependencies) (*Activities, error) {
 		return nil, errors.New("new activities: nil engine versions")
 	case deps.OperationLogs == nil:
 		return nil, errors.New("new activities: nil operation logs")
+	case deps.Fences == nil:
+		return nil, errors.New("new activities: nil fences")
 	case deps.RTM == nil:
 		return nil, errors.New("new activities: nil rtm client")
 	}
@@ -47,6 +51,7 @@ func New(deps Dependencies) (*Activities, error) {
 		runtimes: deps.RuntimeRecords,
 		versions: deps.EngineVersions,
 		log:      deps.OperationLogs,
+		fences:   deps.Fences,
 		rtm:      deps.RTM,
 	}, nil
 }

@@ -31,6 +31,7 @@ type rig struct {
 	runtimes *mocks.MockRuntimeRecordStore
 	versions *mocks.MockEngineVersionStore
 	log      *mocks.MockOperationLogStore
+	fences   *mocks.MockFenceStore
 	rtm      *mocks.MockRTMClient
 	steps    *activities.Activities
 	env      *testsuite.TestActivityEnvironment
@@ -41,11 +42,11 @@ func newRig(t *testing.T) *rig {
 	ctrl := gomock.NewController(t)
 	r := &rig{
 		runtimes: mocks.NewMockRuntimeRecordStore(ctrl), versions: mocks.NewMockEngineVersionStore(ctrl),
-		log: mocks.NewMockOperationLogStore(ctrl), rtm: mocks.NewMockRTMClient(ctrl),
+		log: mocks.NewMockOperationLogStore(ctrl), fences: mocks.NewMockFenceStore(ctrl), rtm: mocks.NewMockRTMClient(ctrl),
 	}
 	var err error
 	r.steps, err = activities.New(activities.Dependencies{
-		RuntimeRecords: r.runtimes, EngineVersions: r.versions, OperationLogs: r.log, RTM: r.rtm,
+		RuntimeRecords: r.runtimes, EngineVersions: r.versions, OperationLogs: r.log, Fences: r.fences, RTM: r.rtm,
 	})
 	require.NoError(t, err)
 	var suite testsuite.WorkflowTestSuite
@@ -102,11 +103,12 @@ func requireFailure(t *testing.T, err error, code patch.Code, retried, benign bo
 // TestNewNamesWhatIsMissing proves that no step is built over a nil port.
 func TestNewNamesWhatIsMissing(t *testing.T) {
 	r := newRig(t)
-	full := activities.Dependencies{RuntimeRecords: r.runtimes, EngineVersions: r.versions, OperationLogs: r.log, RTM: r.rtm}
+	full := activities.Dependencies{RuntimeRecords: r.runtimes, EngineVersions: r.versions, OperationLogs: r.log, Fences: r.fences, RTM: r.rtm}
 	for want, spoil := range map[string]func(*activities.Dependencies){
 		"nil runtime records": func(d *activities.Dependencies) { d.RuntimeRecords = nil },
 		"nil engine versions": func(d *activities.Dependencies) { d.EngineVersions = nil },
 		"nil operation logs":  func(d *activities.Dependencies) { d.OperationLogs = nil },
+		"nil fences":          func(d *activities.Dependencies) { d.Fences = nil },
 		"nil rtm client":      func(d *activities.Dependencies) { d.RTM = nil },
 	} {
 		deps := full
@@ -185,20 +187,37 @@ func TestValidateVersion(t *testing.T) {
 	requireFailure(t, err, patch.CodeSemverPatchOnly, false, true)
 }
 
-// TestPatchContainer proves that the first attempt asks nothing, and what the
-// Runtime Manager's answers become.
+// TestPatchContainer proves that the first attempt asks nothing before the call,
+// believes no answer to it, and what the Runtime Manager's answers become.
 func TestPatchContainer(t *testing.T) {
-	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch"}
-	want := ports.RTMPatchInput{GameID: "g", ImageRef: "new", IdempotencyKey: "p/r/patch"}
+	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch", Fence: 7, FirstRunID: testRun}
+	want := ports.RTMPatchInput{GameID: "g", ImageRef: "new", IdempotencyKey: "p/r/patch", Fence: 7}
 
 	r := newRig(t)
-	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(3)
-	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(nil)
+	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(6)
+	on := func(image, status string) ports.Container {
+		return ports.Container{GameID: "g", ImageRef: image, Status: status}
+	}
+	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(nil).Times(4)
+	gomock.InOrder(
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new", "running"), nil),
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old", "running"), nil),
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new", "exited"), nil),
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, &ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 500}),
+	)
 	value, err := r.do(r.steps.PatchContainer, in)
 	require.NoError(t, err)
 	var result activities.PatchContainerResult
 	require.NoError(t, value.Get(&result))
 	require.Equal(t, activities.PatchContainerResult{RunID: testRun, Attempt: 1}, result)
+
+	for _, said := range []string{"old", "exited", "500"} {
+		_, err = r.do(r.steps.PatchContainer, in)
+		lied := requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+		require.Contains(t, lied.message, said)
+		require.False(t, lied.details.Settled, "the call may have been carried out")
+		require.False(t, lied.details.Untouched)
+	}
 
 	r.rtm.EXPECT().Patch(gomock.Any(), want).Return(&ports.RTMError{Kind: ports.ErrRTMRejected, Status: 404})
 	_, err = r.do(r.steps.PatchContainer, in)
@@ -281,23 +300,6 @@ func TestUpdateImage(t *testing.T) {
 			require.Equal(t, row.reread, result.Record)
 		})
 	}
-}
-
-// TestUpdateImageAfterAReset proves that a recreate of an earlier run is recorded
-// only while it stands.
-func TestUpdateImageAfterAReset(t *testing.T) {
-	in := activities.UpdateImageInput{Record: running, Plan: plan, PatchedBy: "the-run-before", Now: time.Now()}
-	r := newRig(t)
-	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
-	r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{GameID: "g", ImageRef: "old", Status: "running"}, nil)
-	_, err := r.do(r.steps.UpdateImage, in)
-	requireFailure(t, err, patch.CodeConflict, false, true)
-
-	r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
-	r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{GameID: "g", ImageRef: "new", Status: "running"}, nil)
-	r.runtimes.EXPECT().UpdateImage(gomock.Any(), gomock.Any()).Return(nil)
-	_, err = r.do(r.steps.UpdateImage, in)
-	require.NoError(t, err)
 }
 
 // TestUpdateImageLeavesOthersAlone proves that the image of another writer is

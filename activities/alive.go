@@ -27,6 +27,12 @@ const HandBackAfter = 5 * time.Second
 // the step and tell a dead worker from a slow Runtime Manager. The returned
 // context also ends when the worker stops.
 func alive(ctx context.Context) (_ context.Context, done func()) {
+	return aliveWith(ctx, func() []any { return nil })
+}
+
+// aliveWith is alive for a step that has something to tell with each heartbeat;
+// details is called beside the step.
+func aliveWith(ctx context.Context, details func() []any) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stopped := make(chan struct{})
 	go func() {
@@ -40,7 +46,7 @@ func alive(ctx context.Context) (_ context.Context, done func()) {
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
-				activity.RecordHeartbeat(ctx)
+				activity.RecordHeartbeat(ctx, details()...)
 			case <-workerStop:
 				workerStop = nil
 				timer := time.NewTimer(HandBackAfter)

@@ -6,31 +6,51 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
 )
 
 // AppendOperationLogInput is the audit row of a finished run.
 type AppendOperationLogInput struct {
 	Entry operation.OperationEntry `json:"entry"`
+	// FirstRunID is the run that was started; it is another than the row's own
+	// run after a reset.
+	FirstRunID string `json:"first_run_id"`
 }
 
 // AppendOperationLogResult is where the row went.
 type AppendOperationLogResult struct {
-	ID      int64 `json:"id"`
-	Attempt int   `json:"attempt"`
+	ID int64 `json:"id"`
+	// Told says that the move stands in the row of an earlier run already, so that
+	// this one tells of no change.
+	Told    bool `json:"told,omitempty"`
+	Attempt int  `json:"attempt"`
 }
+
+// earlierRows is how far back the log of a game is searched for the row of an
+// earlier run: whoever resets a run does it before the game has been patched
+// that many times since.
+const earlierRows = 100
 
 // AppendOperationLog writes the run's audit row, once however often it is
 // tried. It fails for now with service_unavailable, and for good with
 // internal_error when the row itself is wrong.
 func (a *Activities) AppendOperationLog(ctx context.Context, input AppendOperationLogInput) (AppendOperationLogResult, error) {
-	entry := input.Entry
+	const op = "append operation log"
+	entry, told := input.Entry, false
+	if tookOver(ctx, input.FirstRunID) {
+		earlier, err := a.log.ListByGame(ctx, entry.GameID, earlierRows)
+		if err != nil {
+			return AppendOperationLogResult{}, failed(ctx, op, err)
+		}
+		entry, told = patch.AfterReset(entry, earlier)
+	}
 	id, err := a.log.Append(ctx, entry)
 	if err != nil {
-		return AppendOperationLogResult{}, failed(ctx, "append operation log", err)
+		return AppendOperationLogResult{}, failed(ctx, op, err)
 	}
-	activity.GetLogger(ctx).Info("patch ended",
+	activity.GetLogger(ctx).Info(string(entry.OpKind)+" ended",
 		"game_id", entry.GameID, "patch_id", entry.PatchID,
 		"op_source", entry.OpSource, "outcome", entry.Outcome, "error_code", entry.ErrorCode,
 		"from_version", entry.FromVersion, "to_version", entry.ToVersion)
-	return AppendOperationLogResult{ID: id, Attempt: attempt(ctx)}, nil
+	return AppendOperationLogResult{ID: id, Told: told, Attempt: attempt(ctx)}, nil
 }

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -19,6 +20,11 @@ type PatchContainerInput struct {
 	Plan   patch.Plan `json:"plan"`
 	// IdempotencyKey is the same on every attempt; see [patch.IdempotencyKey].
 	IdempotencyKey string `json:"idempotency_key"`
+	// Fence is that of [Activities.TakeFence].
+	Fence int64 `json:"fence"`
+	// FirstRunID is the run that was started; it is another than the step's own
+	// run after a reset.
+	FirstRunID string `json:"first_run_id"`
 }
 
 // PatchContainerResult says how the container came to run the target.
@@ -34,11 +40,12 @@ type PatchContainerResult struct {
 
 // PatchContainer has Runtime Manager recreate the container on the target
 // image. Before every attempt it reads the row, because the game may have been
-// stopped or moved since the plan was made; before every attempt but the first
-// it asks what the container runs, because the one before may have been done
-// without its answer arriving. It fails for good with conflict or
-// runtime_not_found, and with service_unavailable: for good when Runtime
-// Manager refused, for now otherwise.
+// stopped or moved since the plan was made. Before every attempt but the first,
+// and before the first one of a run that took another's place after a reset, it
+// asks what the container runs, because it may have been done already; and
+// after it, because an answer is not the container. It fails
+// for good with conflict or runtime_not_found, and with service_unavailable: for
+// good when Runtime Manager refused, for now otherwise.
 func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInput) (PatchContainerResult, error) {
 	const op = "rtm patch"
 	ctx, done := alive(ctx)
@@ -47,26 +54,64 @@ func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInp
 	if err := a.stillHolds(ctx, input.GameID, input.Plan); err != nil {
 		return PatchContainerResult{}, failed(ctx, op, err)
 	}
-	// When the container ran the target's image to begin with, a look at it
-	// proves nothing; there the idempotency key alone keeps it to one recreate.
-	if attempt(ctx) > 1 && !input.Plan.SameImage() {
-		container, err := a.inspect(ctx, input.GameID)
-		if err != nil {
-			return PatchContainerResult{}, failed(ctx, op, err)
-		}
-		if container.Runs(input.Plan.To.ImageRef) {
-			return PatchContainerResult{FoundDone: true, RunID: runID(ctx), Attempt: attempt(ctx)}, nil
-		}
-	}
-	err := a.rtm.Patch(ctx, ports.RTMPatchInput{
-		GameID:         input.GameID,
-		ImageRef:       input.Plan.To.ImageRef,
-		IdempotencyKey: input.IdempotencyKey,
-	})
+	found, err := a.foundDone(ctx, input)
 	if err != nil {
 		return PatchContainerResult{}, failed(ctx, op, err)
 	}
-	return PatchContainerResult{RunID: runID(ctx), Attempt: attempt(ctx)}, nil
+	if !found {
+		if err := a.moveContainer(ctx, input); err != nil {
+			return PatchContainerResult{}, failed(ctx, op, err)
+		}
+	}
+	return PatchContainerResult{FoundDone: found, RunID: runID(ctx), Attempt: attempt(ctx)}, nil
+}
+
+// moveContainer recreates the container and looks whether it is true: a record
+// that was rotated on the word of a Runtime Manager alone could differ from its
+// container until the watch comes by.
+func (a *Activities) moveContainer(ctx context.Context, input PatchContainerInput) error {
+	target := input.Plan.To.ImageRef
+	err := a.rtm.Patch(ctx, ports.RTMPatchInput{
+		GameID:         input.GameID,
+		ImageRef:       target,
+		IdempotencyKey: input.IdempotencyKey,
+		Fence:          patch.Fence(input.Fence, attempt(ctx)),
+	})
+	if err != nil {
+		return err
+	}
+	container, err := a.inspect(ctx, input.GameID)
+	if err == nil && !container.Runs(target) {
+		err = fmt.Errorf("it is %q on %q", container.Status, container.ImageRef)
+	}
+	if err != nil {
+		// Without a status: what became of the call is not known.
+		return &ports.RTMError{Kind: ports.ErrRTMUnavailable, Err: fmt.Errorf("the container was said to be recreated on %q: %w", target, err)}
+	}
+	return nil
+}
+
+// foundDone looks whether an earlier attempt, or an earlier run, has recreated
+// the container already.
+func (a *Activities) foundDone(ctx context.Context, input PatchContainerInput) (bool, error) {
+	reset := tookOver(ctx, input.FirstRunID)
+	if attempt(ctx) == 1 && !reset {
+		return false, nil
+	}
+	if reset {
+		// What the run before it still has under way must not land behind the
+		// look: that may be its undo.
+		if _, err := a.fence(ctx, input.GameID, input.Fence); err != nil {
+			return false, err
+		}
+	}
+	if input.Plan.SameImage() {
+		// The container ran the target's image to begin with, so that a look at it
+		// proves nothing; there the idempotency key alone keeps it to one recreate.
+		return false, nil
+	}
+	container, err := a.inspect(ctx, input.GameID)
+	return err == nil && container.Runs(input.Plan.To.ImageRef), err
 }
 
 // stillHolds reads the row and refuses a plan that it has moved away from.
@@ -103,18 +148,24 @@ type UpdateImageInput struct {
 type UpdateImageResult struct {
 	Record runtime.RuntimeRecord `json:"record"`
 	// FoundDone says that an earlier attempt had written it, though its answer
-	// was lost.
+	// was lost, or an earlier run.
 	FoundDone bool `json:"found_done,omitempty"`
-	Attempt   int  `json:"attempt"`
+	// Behind says that nothing was written: the run was reset to behind the
+	// recreate, so that the container has to be looked at first.
+	Behind  bool `json:"behind,omitempty"`
+	Attempt int  `json:"attempt"`
 }
 
 // UpdateImage rotates image and version of the row by compare-and-swap on its
 // status. Before it, it looks whether another writer has put the row on another
-// image; when the swap changed nothing it reads the row again: an own write
-// whose answer was lost is a success. It fails for good with conflict or
-// runtime_not_found, and for now with service_unavailable.
+// image; a row that is on the target already is an own write whose answer was
+// lost, and a success. It fails for good with conflict or runtime_not_found, and
+// for now with service_unavailable.
 func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (UpdateImageResult, error) {
 	const op = "update runtime image"
+	if input.PatchedBy != runID(ctx) {
+		return UpdateImageResult{Behind: true, Attempt: attempt(ctx)}, nil
+	}
 	row, err := a.runtimes.Get(ctx, input.Record.GameID)
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
@@ -122,13 +173,10 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	if err := patch.SameGame(input.Record, row); err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
-	if row.Status != runtime.StatusRunning {
-		return settleConflict(ctx, input, row)
+	if input.Plan.Recorded(row) {
+		return UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}, nil
 	}
 	if err := input.Plan.StillHolds(row); err != nil {
-		return UpdateImageResult{}, failed(ctx, op, err)
-	}
-	if err := a.stillPatched(ctx, input); err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
 	err = a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
@@ -152,20 +200,7 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	return UpdateImageResult{Record: a.reload(ctx, input), Attempt: attempt(ctx)}, nil
 }
 
-// stillPatched looks at the container when the run was reset behind the
-// recreate: what an earlier run had done may have been undone since.
-func (a *Activities) stillPatched(ctx context.Context, input UpdateImageInput) error {
-	if input.PatchedBy == runID(ctx) {
-		return nil
-	}
-	container, err := a.inspect(ctx, input.Record.GameID)
-	if err != nil {
-		return err
-	}
-	return input.Plan.CheckContainer(container.Runs(input.Plan.To.ImageRef), container.ImageRef)
-}
-
-// settleConflict judges a row that is no longer running.
+// settleConflict judges a row that lost the swap.
 func settleConflict(ctx context.Context, input UpdateImageInput, row runtime.RuntimeRecord) (UpdateImageResult, error) {
 	if input.Plan.Recorded(row) {
 		return UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}, nil

@@ -18,6 +18,12 @@ type RestoreContainerInput struct {
 	IdempotencyKey string `json:"idempotency_key"`
 	// Plan is what the run had planned.
 	Plan patch.Plan `json:"plan"`
+	// Fence is that of [Activities.TakeFence].
+	Fence int64 `json:"fence"`
+	// Quiet says that none of the run's calls to Runtime Manager can be under way
+	// any more: there was none, or each was answered. Otherwise they are fenced
+	// off before anything is believed.
+	Quiet bool `json:"quiet,omitempty"`
 	// Untouched says that the run made no call for a recreate: then a turn that
 	// is being generated is none of its business.
 	Untouched bool `json:"untouched,omitempty"`
@@ -39,8 +45,9 @@ type RestoreContainerResult struct {
 	Attempt int  `json:"attempt"`
 }
 
-// RestoreContainer makes the container match the row as it is now: it reads the
-// row, follows the undo table, and reads both again before it calls it done. A
+// RestoreContainer makes the container match the row as it is now: it has
+// Runtime Manager refuse what is still under way for the game, reads the row,
+// follows the undo table, and reads both again before it calls it done. A
 // stopped or missing game is left alone. While a turn is generated, or while
 // either side still moves, it fails for now with service_unavailable, and so
 // does everything else that keeps it from being sure. Runtime Manager's
@@ -51,24 +58,39 @@ func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContaine
 	ctx, done := alive(ctx)
 	defer done()
 
-	undo, err := a.look(ctx, input.GameID)
+	undo, err := a.restore(ctx, input)
+	if err != nil {
+		return RestoreContainerResult{}, failed(ctx, op, err)
+	}
+	return RestoreContainerResult{
+		Undo: undo, Stands: input.RotationTried && patch.Stands(input.Plan, undo), Attempt: attempt(ctx),
+	}, nil
+}
+
+func (a *Activities) restore(ctx context.Context, input RestoreContainerInput) (undo patch.Undo, err error) {
+	var fence int64
+	if !input.Quiet || attempt(ctx) > 1 {
+		if fence, err = a.fence(ctx, input.GameID, input.Fence); err != nil {
+			return undo, err
+		}
+	}
+	undo, err = a.look(ctx, input.GameID)
 	if errors.Is(err, errTurnInProgress) && input.Untouched {
 		undo.Line, err = patch.LineLeftAlone, nil
 	}
 	if err != nil {
-		return RestoreContainerResult{}, failed(ctx, op, err)
+		return undo, err
 	}
 	if undo.Line == patch.LineFollowRow && undo.Container == "" && input.Refused {
 		undo.Line = patch.LineMissing
 	}
 	if undo.Line == patch.LineFollowRow {
 		if undo, err = a.recreate(ctx, input, undo); err != nil {
-			return RestoreContainerResult{}, failed(ctx, op, err)
+			return undo, err
 		}
 	}
-	return RestoreContainerResult{
-		Undo: undo, Stands: input.RotationTried && patch.Stands(input.Plan, undo), Attempt: attempt(ctx),
-	}, nil
+	undo.Fence = fence
+	return undo, nil
 }
 
 // look reads the row and, where the row's line asks for it, the container. The
@@ -110,6 +132,7 @@ func (a *Activities) recreate(ctx context.Context, input RestoreContainerInput, 
 		GameID:         input.GameID,
 		ImageRef:       seen.Row.ImageRef,
 		IdempotencyKey: patch.RestoreKey(input.IdempotencyKey, input.Plan, seen.Row),
+		Fence:          patch.Fence(input.Fence, attempt(ctx)),
 	})
 	if err != nil {
 		return seen, err
@@ -120,6 +143,10 @@ func (a *Activities) recreate(ctx context.Context, input RestoreContainerInput, 
 	}
 	if now.Line == patch.LineFollowRow {
 		return seen, fmt.Errorf("%w: row is on %s, container on %q", errOutOfLine, now.Row.ImageRef, now.Container)
+	}
+	if now.Line == patch.LineLeftAlone && now.Container == "" && now.RowStatus != "" {
+		// Stopped in the same moment, container and all.
+		return now, nil
 	}
 	if now.Line != patch.LineInLine {
 		return seen, fmt.Errorf("%w: row is %q by now", errStartedStopped, now.RowStatus)

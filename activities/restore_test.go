@@ -17,7 +17,7 @@ import (
 // TestRestoreContainer proves that the undo believes what it sees after the
 // recreate and not the answer to it.
 func TestRestoreContainer(t *testing.T) {
-	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore", Plan: plan}
+	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore", Plan: plan, Fence: 9, Quiet: true}
 	on := func(image string) ports.Container {
 		return ports.Container{GameID: "g", ImageRef: image, Status: "running"}
 	}
@@ -27,7 +27,7 @@ func TestRestoreContainer(t *testing.T) {
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
 		gomock.InOrder(
 			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, ports.ErrContainerNotFound),
-			r.rtm.EXPECT().Patch(gomock.Any(), ports.RTMPatchInput{GameID: "g", ImageRef: "old", IdempotencyKey: "p/r/restore"}).Return(nil),
+			r.rtm.EXPECT().Patch(gomock.Any(), ports.RTMPatchInput{GameID: "g", ImageRef: "old", IdempotencyKey: "p/r/restore", Fence: 9}).Return(nil),
 			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil),
 		)
 		value, err := r.do(r.steps.RestoreContainer, in)
@@ -40,7 +40,7 @@ func TestRestoreContainer(t *testing.T) {
 		r := newRig(t)
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
 		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, ports.ErrContainerNotFound)
-		value, err := r.do(r.steps.RestoreContainer, activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "k", Refused: true})
+		value, err := r.do(r.steps.RestoreContainer, activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "k", Quiet: true, Refused: true})
 		require.NoError(t, err)
 		var result activities.RestoreContainerResult
 		require.NoError(t, value.Get(&result))
@@ -82,6 +82,46 @@ func TestRestoreContainer(t *testing.T) {
 		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
 		_, err := r.do(r.steps.RestoreContainer, in)
 		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, false, false).message, "stop the container")
+	})
+	t.Run("a game stopped in the middle, container and all, is left alone", func(t *testing.T) {
+		r := newRig(t)
+		stopped := running
+		stopped.Status = runtime.StatusStopped
+		gomock.InOrder(
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil),
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil),
+		)
+		gomock.InOrder(
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil),
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{GameID: "g", ImageRef: "old", Status: "exited"}, nil),
+		)
+		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
+		_, err := r.do(r.steps.RestoreContainer, in)
+		require.NoError(t, err)
+	})
+	t.Run("what may be under way is refused before anything is believed", func(t *testing.T) {
+		loud := in
+		loud.Quiet = false
+		for _, row := range []struct {
+			answer error
+			fence  int64
+		}{{nil, 9}, {ports.ErrFenceUnsupported, 0}} {
+			r := newRig(t)
+			gomock.InOrder(
+				r.rtm.EXPECT().Fence(gomock.Any(), ports.RTMFenceInput{GameID: "g", Fence: 9}).Return(row.answer),
+				r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil),
+				r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil),
+			)
+			value, err := r.do(r.steps.RestoreContainer, loud)
+			require.NoError(t, err)
+			var result activities.RestoreContainerResult
+			require.NoError(t, value.Get(&result))
+			require.Equal(t, row.fence, result.Undo.Fence)
+		}
+		r := newRig(t)
+		r.rtm.EXPECT().Fence(gomock.Any(), gomock.Any()).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 503})
+		_, err := r.do(r.steps.RestoreContainer, loud)
+		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
 	})
 	t.Run("a turn is waited for, without touching Runtime Manager", func(t *testing.T) {
 		r := newRig(t)

@@ -77,3 +77,9 @@ func (a *Activities) ValidateVersion(ctx context.Context, input ValidateVersionI
 func runID(ctx context.Context) string { return activity.GetInfo(ctx).WorkflowExecution.RunID }
 
 func attempt(ctx context.Context) int { return int(activity.GetInfo(ctx).Attempt) }
+
+// tookOver reports whether the step's run took the place of firstRunID after a
+// reset. A run whose first is not known is its own.
+func tookOver(ctx context.Context, firstRunID string) bool {
+	return firstRunID != "" && firstRunID != runID(ctx)
+}

@@ -23,7 +23,7 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 	for round := 1; ; round++ {
 		restored, err := r.restore(ctx, round)
 		switch {
-		case err == nil && r.unsettled:
+		case err == nil && r.unsettled && restored.Undo.Fence == 0:
 			r.settleDown(ctx)
 			first = restored.Undo
 		case err == nil:
@@ -42,8 +42,9 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 	}
 }
 
-// settleDown waits until a recreate that was given up on would have landed:
-// row and container are looked at once more after that.
+// settleDown waits until a recreate that was given up on would have landed, for
+// a Runtime Manager that cannot be told to refuse it: row and container are
+// looked at once more after that.
 func (r *run) settleDown(ctx workflow.Context) {
 	r.unsettled = false
 	timer := workflow.NewTimerWithOptions(ctx, time.Duration(r.budgets.Settle), workflow.TimerOptions{
@@ -63,10 +64,16 @@ func untried(err error) bool {
 // restore tries the undo once, for its whole budget.
 func (r *run) restore(ctx workflow.Context, round int) (restored activities.RestoreContainerResult, err error) {
 	r.enter(patch.PhaseCompensating)
+	fence, err := r.takeFence(ctx, r.budgets.Undo)
+	if err != nil {
+		_ = r.failed(ctx, err) // for the query; the error itself decides
+		return restored, err
+	}
 	ctx = undoOptions(ctx, r.budgets.Undo, "bring the container in line with the record")
 	err = r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
-		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round),
-		Plan: r.plan, Untouched: r.untouched, Refused: r.refused, RotationTried: r.recording,
+		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round), Fence: fence,
+		Quiet: round == 1 && (r.untouched || r.refused),
+		Plan:  r.plan, Untouched: r.untouched, Refused: r.refused, RotationTried: r.recording,
 	}, &restored)
 	if err != nil {
 		_ = r.failed(ctx, err) // for the query; the error itself decides

@@ -86,14 +86,19 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 	// A cancelled run leaves its row as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	r.settle(ctx, failure)
+	if r.result.Undo != nil {
+		workflow.SetCurrentDetails(ctx, "What was undone: "+r.result.Undo.Sentence())
+	}
 	defer func() { r.upsertOutcome(ctx, string(r.result.Outcome)) }()
 	if strings.TrimSpace(r.request.GameID) == "" {
 		// A row about no game adds nothing; the specification leaves it out.
 		return
 	}
 	var appended activities.AppendOperationLogResult
-	err := r.execute(auditOptions(ctx, "append the audit row"), "AppendOperationLog", r.steps.AppendOperationLog,
-		activities.AppendOperationLogInput{Entry: patch.Entry(r.request, r.result)}, &appended)
+	// In the task that closes the run: a run that is reset to its last task leaves
+	// a row of its own.
+	err := r.inTask(auditOptions(ctx, "append the audit row"), "AppendOperationLog", r.steps.AppendOperationLog,
+		activities.AppendOperationLogInput{Entry: patch.Entry(r.request, r.result), FirstRunID: r.firstRunID}, &appended)
 	if err != nil {
 		// Only a row that the store can never take gets here. The run closes as
 		// Failed, so that a person looks.
@@ -108,6 +113,7 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 		return
 	}
 	r.succeeded(appended.Attempt)
+	r.result.Noop = r.result.Noop || appended.Told
 }
 
 // settle writes down how the run ended.

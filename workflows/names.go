@@ -13,6 +13,11 @@ const (
 	TaskQueue = "gamemaster"
 	// PatchRuntimeType is the workflow type of one patch.
 	PatchRuntimeType = "PatchRuntime"
+	// ReconcileRuntimeType is the workflow type that brings one game's record and
+	// container together; it runs under the ID of the game's patches.
+	ReconcileRuntimeType = "ReconcileRuntime"
+	// ReconcileRuntimesType is the workflow type of one pass of the watch.
+	ReconcileRuntimesType = "ReconcileRuntimes"
 	// StateQuery answers a [patch.State].
 	StateQuery = "state"
 	// RetryUpdate and AbandonUpdate take a [patch.Command] while the run is in
@@ -30,6 +35,8 @@ const (
 	MemoForce           = "force"
 	MemoExpectedVersion = "expected_version"
 	MemoActor           = "actor"
+	// MemoMode is there for a reconciliation only, which has no version.
+	MemoMode = "mode"
 )
 
 // Search attributes of a patch, all of type Keyword.

@@ -166,6 +166,7 @@ func TestUndoNobodyTried(t *testing.T) {
 // target after the undo had recreated it.
 func TestUndoKeyIsSpent(t *testing.T) {
 	w := newWorld()
+	w.unfenced = true
 	late := func(w *world) { w.container.ImageRef = newImage }
 	w.on("Patch", act{err: errRTMNo, applied: true}, act{after: late})
 	taken := &answer{}

@@ -49,6 +49,20 @@ func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) w
 	})
 }
 
+// One attempt on Postgres within a workflow task, which is done in ten seconds
+// or given to another worker: a statement takes a millisecond, and beyond two
+// seconds the step is better waited for where an operator can see it.
+const taskAttempt = 2 * time.Second
+
+// taskOptions are for a step within the workflow task: one quick attempt.
+func taskOptions(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		ScheduleToCloseTimeout: taskAttempt,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+		Summary:                summary,
+	})
+}
+
 // auditOptions are for the audit row, which is tried until it is written: a run
 // without its row must not close. Half a minute between attempts is what a
 // Postgres that has been down for long can be asked at.
@@ -71,6 +85,20 @@ func managerOptions(ctx workflow.Context, budget patch.Duration, summary string)
 		HeartbeatTimeout:       managerHeartbeat,
 		WaitForCancellation:    true,
 		RetryPolicy:            backoff(500*time.Millisecond, 15*time.Second),
+		Summary:                summary,
+	})
+}
+
+// reconcileOptions are for the one step of a reconciliation: as for the
+// recreate, for budget in total. It has its own row in the retries of an
+// operator's view, and ends with its attempt when it is cancelled.
+func reconcileOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout:    managerAttempt,
+		ScheduleToCloseTimeout: time.Duration(budget),
+		HeartbeatTimeout:       managerHeartbeat,
+		WaitForCancellation:    true,
+		RetryPolicy:            backoff(500*time.Millisecond, 30*time.Second),
 		Summary:                summary,
 	})
 }

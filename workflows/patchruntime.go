@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
@@ -29,8 +30,11 @@ type Input struct {
 // person should look at as Failed with an ApplicationError of the code's type;
 // the latter two carry the same result in their details.
 func PatchRuntime(ctx workflow.Context, input Input) (patch.Result, error) {
-	r, err := newRun(ctx, input)
+	r, err := newRun(ctx, input.Request, "", input.Budgets)
 	if err != nil {
+		return patch.Result{}, err
+	}
+	if err := r.operator.listen(ctx, r); err != nil {
 		return patch.Result{}, err
 	}
 	failure := r.carryOut(ctx)
@@ -41,14 +45,17 @@ func PatchRuntime(ctx workflow.Context, input Input) (patch.Result, error) {
 	return r.close(ctx)
 }
 
-// run is one patch under way.
+// run is one patch, or one reconciliation, under way.
 type run struct {
 	request patch.Request
-	budgets patch.Budgets
-	steps   *activities.Activities
-	state   patch.State
-	result  patch.Result
-	plan    patch.Plan
+	// firstRunID is another than the run's own after a reset. It goes into inputs
+	// only: a branch on it here would not replay.
+	firstRunID string
+	budgets    patch.Budgets
+	steps      *activities.Activities
+	state      patch.State
+	result     patch.Result
+	plan       patch.Plan
 	// record is the row as it was loaded, then as it was rotated.
 	record activities.UpdateImageResult
 	// touched says that the container may differ from the row: the undo is due
@@ -66,12 +73,12 @@ type run struct {
 	operator  operator
 }
 
-func newRun(ctx workflow.Context, input Input) (*run, error) {
-	request := input.Request
+func newRun(ctx workflow.Context, request patch.Request, kind operation.OpKind, budgets patch.Budgets) (*run, error) {
 	info := workflow.GetInfo(ctx)
 	r := &run{
-		request: request,
-		budgets: input.Budgets.OrDefaults(),
+		request:    request,
+		firstRunID: info.OriginalRunID,
+		budgets:    budgets.OrDefaults(),
 		state: patch.State{
 			PatchID: request.PatchID, GameID: request.GameID,
 			Phase: patch.PhaseValidating,
@@ -79,7 +86,7 @@ func newRun(ctx workflow.Context, input Input) (*run, error) {
 		},
 		result: patch.Result{
 			PatchID: request.PatchID, GameID: request.GameID,
-			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID,
+			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, Kind: kind,
 			To:        patch.Image{Version: request.Version},
 			StartedAt: info.WorkflowStartTime,
 		},
@@ -91,9 +98,6 @@ func newRun(ctx workflow.Context, input Input) (*run, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("set query handler %q: %w", StateQuery, err)
 	}
-	if err := r.operator.listen(ctx, r); err != nil {
-		return nil, err
-	}
 	return r, nil
 }
 
@@ -101,7 +105,7 @@ func (r *run) answerState() (patch.State, error) { return r.state, nil }
 
 // carryOut does the patch, and returns what kept it from being done.
 func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
-	for _, step := range []func(workflow.Context) *patch.Refusal{r.load, r.validate, r.patch, r.recordImage} {
+	for _, step := range []func(workflow.Context) *patch.Refusal{r.load, r.validate, r.move} {
 		if refusal := step(ctx); refusal != nil {
 			return refusal
 		}
@@ -142,17 +146,35 @@ func (r *run) validate(ctx workflow.Context) *patch.Refusal {
 	return nil
 }
 
-func (r *run) patch(ctx workflow.Context) *patch.Refusal {
+// move recreates the container and rotates the row. A run that was reset to
+// behind the recreate begins anew with it.
+func (r *run) move(ctx workflow.Context) *patch.Refusal {
 	if r.result.Noop {
 		return nil
 	}
+	for {
+		if refusal := r.patch(ctx); refusal != nil {
+			return refusal
+		}
+		behind, refusal := r.recordImage(ctx)
+		if !behind {
+			return refusal
+		}
+	}
+}
+
+func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 	r.enter(patch.PhasePatching)
+	fence, err := r.takeFence(ctx, r.budgets.Store)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
 	// From here on the container may have moved, whatever the answer is.
 	r.touched = true
 	var patched activities.PatchContainerResult
 	ctx = managerOptions(ctx, r.budgets.Manager, "recreate on "+r.plan.To.Version)
-	err := r.execute(ctx, "PatchContainer", r.steps.PatchContainer, activities.PatchContainerInput{
-		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.key(patch.DirectionPatch, 1),
+	err = r.execute(ctx, "PatchContainer", r.steps.PatchContainer, activities.PatchContainerInput{
+		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.patchKey(), Fence: fence, FirstRunID: r.firstRunID,
 	}, &patched)
 	if err != nil {
 		details := detailsOf(err)
@@ -164,12 +186,11 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 	return nil
 }
 
-func (r *run) recordImage(ctx workflow.Context) *patch.Refusal {
-	if r.result.Noop {
-		return nil
-	}
+// recordImage rotates the row. Behind says that nothing was done: the container
+// has to be looked at first.
+func (r *run) recordImage(ctx workflow.Context) (behind bool, refusal *patch.Refusal) {
 	if ctx.Err() != nil {
-		return r.failed(ctx, ctx.Err())
+		return false, r.failed(ctx, ctx.Err())
 	}
 	r.enter(patch.PhaseRecording)
 	r.recording = true
@@ -182,11 +203,24 @@ func (r *run) recordImage(ctx workflow.Context) *patch.Refusal {
 		Record: r.record.Record, Plan: r.plan, PatchedBy: r.patchedBy, Now: workflow.Now(ctx).UTC(),
 	}, &rotated)
 	if err != nil {
-		return r.failed(ctx, err)
+		return false, r.failed(ctx, err)
 	}
 	r.succeeded(rotated.Attempt)
+	if rotated.Behind {
+		return true, nil
+	}
 	r.record = rotated
-	return nil
+	return false, nil
+}
+
+// patchKey is the key of the recreate. One on the image that the container runs
+// already leaves no trace to look for, so that a run which took another's place
+// after a reset shares the key with it.
+func (r *run) patchKey() string {
+	if r.plan.SameImage() && r.firstRunID != "" {
+		return patch.IdempotencyKey(r.request.PatchID, r.firstRunID, patch.DirectionPatch, 1)
+	}
+	return r.key(patch.DirectionPatch, 1)
 }
 
 // key names the run's intent to Runtime Manager.

@@ -8,10 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -25,45 +23,6 @@ var (
 	errRTMDown   = &ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: http.StatusServiceUnavailable}
 	errRTMNo     = &ports.RTMError{Kind: ports.ErrRTMRejected, Status: http.StatusUnprocessableEntity, Code: "image_unknown"}
 )
-
-func input() workflows.Input {
-	return workflows.Input{Request: patch.Request{
-		PatchID: patchID, GameID: gameID, Version: "1.4.3",
-		OpSource: operation.OpSourceAdminRest, SourceRef: "ticket-7", Reason: "security fix", Actor: "ann",
-	}}
-}
-
-// resultInside reads the result out of the error that a run closed with.
-func resultInside(t *testing.T, err error) patch.Result {
-	t.Helper()
-	var result patch.Result
-	var cancelled *temporal.CanceledError
-	var application *temporal.ApplicationError
-	switch {
-	case errors.As(err, &cancelled):
-		require.NoError(t, cancelled.Details(&result))
-	case errors.As(err, &application):
-		require.NoError(t, application.Details(&result))
-		require.Equal(t, string(result.Code), application.Type())
-		require.True(t, application.NonRetryable())
-	default:
-		require.NoError(t, err)
-	}
-	return result
-}
-
-// closing tells how the run closed, in Temporal's words.
-func closing(err error) patch.Closing {
-	var cancelled *temporal.CanceledError
-	switch {
-	case err == nil:
-		return patch.ClosesCompleted
-	case errors.As(err, &cancelled):
-		return patch.ClosesCanceled
-	default:
-		return patch.ClosesFailed
-	}
-}
 
 const (
 	validated = "LoadRecord ValidateVersion "
@@ -102,6 +61,8 @@ func matrix() []matrixRow {
 			w.row.CurrentEngineVersion, w.row.CurrentImageRef = version, "registry.example/engine:"+version
 		}
 	}
+	// A Runtime Manager that knows no fencing numbers.
+	unfenced := func(w *world) { w.unfenced = true }
 	return []matrixRow{
 		// Success, in its forms.
 		{name: "upgrade", steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
@@ -176,14 +137,36 @@ func matrix() []matrixRow {
 			recreates: []string{newImage}, row: "1.4.3", atLeast: 40 * time.Second, atMost: 42 * time.Second},
 		{name: "patch: budget exhausted", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown, forever: true}) },
 			code: patch.CodeServiceUnavailable, row: "1.4.2", undo: patch.LineInLine,
+			atLeast: 100 * time.Second, atMost: 2 * time.Minute},
+		{name: "patch: budget exhausted, unfenced", arrange: func(w *world) {
+			unfenced(w)
+			w.on("Patch", act{err: errRTMDown, forever: true})
+		}, code: patch.CodeServiceUnavailable, row: "1.4.2", undo: patch.LineInLine,
 			atLeast: 130 * time.Second, atMost: 150 * time.Second},
+		{name: "patch: cancelled, cannot land late", cancelAt: "Patch", arrange: func(w *world) {
+			w.on("Patch", act{err: errRTMDown})
+			w.on("Inspect", act{after: func(w *world) {
+				if w.admit(patch.Fence(patch.FenceStep, 1)) == nil {
+					w.container.ImageRef = newImage
+				}
+			}})
+		}, code: patch.CodeCancelled,
+			steps: validated + "PatchContainer RestoreContainer AppendOperationLog",
+			row:   "1.4.2", undo: patch.LineInLine, atMost: time.Second},
 		{name: "patch: cancelled, lands late, put back", cancelAt: "Patch", arrange: func(w *world) {
+			unfenced(w)
 			w.on("Patch", act{err: errRTMDown})
 			w.on("Inspect", act{after: func(w *world) { w.container.ImageRef = newImage }})
 		}, code: patch.CodeCancelled,
 			steps:     validated + "PatchContainer RestoreContainer×2 AppendOperationLog",
 			recreates: []string{oldImage}, row: "1.4.2", undo: patch.LineRecreated, atLeast: 30 * time.Second, atMost: 31 * time.Second},
 		{name: "patch: done but timed out", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown, applied: true}) },
+			steps:     validated + "PatchContainer×2 UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3"},
+		{name: "patch: said to be done but was not", arrange: func(w *world) { w.on("Patch", act{lie: true}) },
+			steps:     validated + "PatchContainer×2 UpdateImage AppendOperationLog",
+			recreates: []string{newImage}, row: "1.4.3"},
+		{name: "patch: done, but the look at it failed", arrange: func(w *world) { w.on("Inspect", act{err: errRTMDown}) },
 			steps:     validated + "PatchContainer×2 UpdateImage AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.3"},
 		{name: "patch: done but refused, put back", arrange: func(w *world) { w.on("Patch", act{err: errRTMNo, applied: true}) },
@@ -193,27 +176,30 @@ func matrix() []matrixRow {
 		{name: "patch: stopped during the retries, not started again", arrange: func(w *world) {
 			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusStopped)})
 		}, code: patch.CodeConflict,
-			steps: validated + "PatchContainer×2 RestoreContainer×2 AppendOperationLog",
+			steps: validated + "PatchContainer×2 RestoreContainer AppendOperationLog",
 			row:   "1.4.2", undo: patch.LineLeftAlone},
 		{name: "patch: a turn began during the retries, not interrupted", arrange: func(w *world) {
 			w.on("Patch", act{err: errRTMDown, before: setStatus(runtime.StatusGenerationInProgress)})
 			w.onGet(5, act{before: setStatus(runtime.StatusRunning)})
 		}, code: patch.CodeConflict,
-			steps: validated + "PatchContainer×2 RestoreContainer×3 AppendOperationLog",
+			steps: validated + "PatchContainer×2 RestoreContainer×2 AppendOperationLog",
 			row:   "1.4.2", undo: patch.LineInLine},
 		{name: "patch: another writer came first, as after a reset", arrange: func(w *world) {
 			w.onGet(2, act{before: movedTo("1.4.7")})
 		}, code: patch.CodeConflict, recreates: []string{"registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
-		{name: "patch: cancelled before it happened", cancelAt: "Patch", arrange: func(w *world) { w.on("Patch", act{err: errRTMDown}) },
-			code:  patch.CodeCancelled,
+		{name: "patch: cancelled before it happened", cancelAt: "Patch", arrange: func(w *world) {
+			unfenced(w)
+			w.on("Patch", act{err: errRTMDown})
+		}, code: patch.CodeCancelled,
 			steps: validated + "PatchContainer RestoreContainer×2 AppendOperationLog", row: "1.4.2", undo: patch.LineInLine,
 			atLeast: 30 * time.Second, atMost: 31 * time.Second},
 		{name: "patch: cancelled after it happened", cancelAt: "Patch",
 			code:      patch.CodeCancelled,
-			steps:     validated + "PatchContainer RestoreContainer×2 AppendOperationLog",
+			steps:     validated + "PatchContainer RestoreContainer AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
 		{name: "patch: cancelled, put back, lands late all the same", cancelAt: "Patch", arrange: func(w *world) {
-			w.on("Inspect", act{}, act{after: func(w *world) { w.container.ImageRef = newImage }})
+			unfenced(w)
+			w.on("Inspect", act{}, act{}, act{after: func(w *world) { w.container.ImageRef = newImage }})
 		}, code: patch.CodeCancelled,
 			steps:     validated + "PatchContainer RestoreContainer×2 AppendOperationLog",
 			recreates: []string{newImage, oldImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
@@ -261,7 +247,9 @@ func matrix() []matrixRow {
 		}, steps: validated + "PatchContainer UpdateImage×2 AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.3"},
 		{name: "record: every reply lost, the patch stands", arrange: func(w *world) {
-			w.on("UpdateImage", act{err: errStoreDown, applied: true, forever: true})
+			w.on("UpdateImage", act{err: errStoreDown, applied: true})
+			w.onGet(4, act{err: errStoreDown, forever: true})
+			w.on("Fence", act{before: func(w *world) { w.script["Get"] = nil }})
 		}, recreates: []string{newImage}, row: "1.4.3", undo: patch.LineInLine, atLeast: 50 * time.Second},
 		{name: "record: cancelled too late", cancelAt: "UpdateImage",
 			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
@@ -272,7 +260,7 @@ func matrix() []matrixRow {
 		// RestoreContainer.
 		{name: "undo: transient, then fine", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationFailed)})
-			w.on("Inspect", act{err: errRTMDown}, act{err: errRTMDown})
+			w.on("Inspect", act{}, act{err: errRTMDown}, act{err: errRTMDown})
 		}, code: patch.CodeConflict,
 			steps:     validated + "PatchContainer UpdateImage RestoreContainer×3 AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
@@ -312,10 +300,10 @@ func matrix() []matrixRow {
 			for range 12 {
 				w.on("Append", act{err: errStoreDown})
 			}
-		}, steps: validated + "PatchContainer UpdateImage AppendOperationLog×13",
+		}, steps: validated + "PatchContainer UpdateImage AppendOperationLog×14",
 			recreates: []string{newImage}, row: "1.4.3", atLeast: 2 * time.Minute},
 		{name: "audit: written but the reply was lost", arrange: func(w *world) { w.on("Append", act{err: errStoreDown, applied: true}) },
-			steps:     validated + "PatchContainer UpdateImage AppendOperationLog×2",
+			steps:     validated + "PatchContainer UpdateImage AppendOperationLog×3",
 			recreates: []string{newImage}, row: "1.4.3"},
 		{name: "audit: cancelled too late", cancelAt: "Append", steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 	}
@@ -376,23 +364,4 @@ func (row matrixRow) check(t *testing.T) {
 		require.LessOrEqual(t, o.elapsed, row.atMost)
 	}
 	checkAudit(t, w, o.result)
-}
-
-// checkAudit proves that the run left exactly one row, which tells the result.
-func checkAudit(t *testing.T, w *world, result patch.Result) {
-	t.Helper()
-	require.Len(t, w.entries, 1)
-	entry := w.entries[0]
-	require.Equal(t, result.Outcome, entry.Outcome)
-	require.Equal(t, string(result.Code), entry.ErrorCode)
-	require.Equal(t, patchID, entry.PatchID)
-	require.Equal(t, result.RunID, entry.RunID)
-	require.Equal(t, operation.OpSourceAdminRest, entry.OpSource)
-	require.Equal(t, "ticket-7", entry.SourceRef)
-	require.Equal(t, "ann", entry.Actor)
-	require.Equal(t, "security fix", entry.Reason)
-	require.Equal(t, result.From.Version, entry.FromVersion)
-	require.Equal(t, result.To.Version, entry.ToVersion)
-	require.Equal(t, result.Undo != nil, entry.Undo != "")
-	require.NotNil(t, entry.FinishedAt)
 }

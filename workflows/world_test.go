@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,10 @@ type world struct {
 	container *ports.Container
 	versions  map[string]engineversion.EngineVersion
 	entries   []operation.OperationEntry
+	// fence is the number that was given out last, fenced the highest that
+	// Runtime Manager has seen; unfenced plays one that knows no such numbers.
+	fence, fenced int64
+	unfenced      bool
 	// keys has the image of every idempotency key that was carried out.
 	keys      map[string]string
 	recreates []string
@@ -50,7 +55,8 @@ type world struct {
 	// last one is repeated when it has forever set.
 	script map[string][]act
 	// calls are the port calls in order; steps the activities with their
-	// attempts.
+	// attempts, but TakeFence, which goes ahead of every call of Runtime Manager
+	// and is counted by its port.
 	calls []string
 	steps []string
 }
@@ -61,6 +67,8 @@ type act struct {
 	err     error
 	applied bool
 	forever bool
+	// lie returns a success without the work.
+	lie bool
 	// before runs before the work, after behind it.
 	before, after func(*world)
 }
@@ -118,6 +126,9 @@ func (w *world) do(call string, work func() error) error {
 	if next.err != nil && !next.applied {
 		return next.err
 	}
+	if next.lie {
+		return nil
+	}
 	err := work()
 	if next.after != nil {
 		next.after(w)
@@ -143,7 +154,8 @@ type (
 		ports.OperationLogStore
 		*world
 	}
-	worldRTM struct{ *world }
+	worldFences struct{ *world }
+	worldRTM    struct{ *world }
 )
 
 func (w worldRuntimes) Get(_ context.Context, _ string) (record runtime.RuntimeRecord, err error) {
@@ -182,6 +194,16 @@ func (w worldVersions) Get(_ context.Context, version string) (entry engineversi
 	return entry, err
 }
 
+func (w worldVersions) List(context.Context) (list []engineversion.EngineVersion, err error) {
+	err = w.do("ListVersions", func() error {
+		for _, version := range slices.Sorted(maps.Keys(w.versions)) {
+			list = append(list, w.versions[version])
+		}
+		return nil
+	})
+	return list, err
+}
+
 func (w worldLog) Append(_ context.Context, entry operation.OperationEntry) (id int64, err error) {
 	err = w.do("Append", func() error {
 		if err := entry.Validate(); err != nil {
@@ -203,6 +225,9 @@ func (w worldLog) Append(_ context.Context, entry operation.OperationEntry) (id 
 func (w worldRTM) Patch(_ context.Context, input ports.RTMPatchInput) error {
 	return w.do("Patch", func() error {
 		if err := input.Validate(); err != nil {
+			return err
+		}
+		if err := w.admit(input.Fence); err != nil {
 			return err
 		}
 		if image, known := w.keys[input.IdempotencyKey]; known {
@@ -249,12 +274,25 @@ func (w *world) runAs(
 	t *testing.T, workflowID string, input workflows.Input, arrange ...func(*testsuite.TestWorkflowEnvironment),
 ) outcome {
 	t.Helper()
+	return w.execute(t, workflowID, workflows.PatchRuntimeType, input, arrange...)
+}
+
+// reconcile carries one reconciliation out.
+func (w *world) reconcile(t *testing.T, input workflows.ReconcileInput) outcome {
+	t.Helper()
+	return w.execute(t, patch.WorkflowID(input.Request.GameID), workflows.ReconcileRuntimeType, input)
+}
+
+func (w *world) execute(
+	t *testing.T, workflowID, workflowType string, input any, arrange ...func(*testsuite.TestWorkflowEnvironment),
+) outcome {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	steps, err := activities.New(activities.Dependencies{
 		RuntimeRecords: worldRuntimes{world: w}, EngineVersions: worldVersions{world: w},
-		OperationLogs: worldLog{world: w}, RTM: worldRTM{world: w},
+		OperationLogs: worldLog{world: w}, Fences: worldFences{w}, RTM: worldRTM{world: w},
 	})
 	require.NoError(t, err)
 	worker.Register(env, steps)
@@ -266,11 +304,19 @@ func (w *world) runAs(
 		defer w.mu.Unlock()
 		w.steps = append(w.steps, info.ActivityType.Name)
 	})
+	env.SetOnLocalActivityStartedListener(func(info *activity.Info, _ context.Context, _ []any) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if info.ActivityType.Name == "TakeFence" {
+			return
+		}
+		w.steps = append(w.steps, info.ActivityType.Name)
+	})
 	for _, f := range arrange {
 		f(env)
 	}
 	started := env.Now()
-	env.ExecuteWorkflow(workflows.PatchRuntimeType, input)
+	env.ExecuteWorkflow(workflowType, input)
 	require.True(t, env.IsWorkflowCompleted())
 	o := outcome{env: env, err: env.GetWorkflowError(), elapsed: env.Now().Sub(started)}
 	if o.err == nil {

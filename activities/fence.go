@@ -1,0 +1,49 @@
+package activities
+
+import (
+	"context"
+	"errors"
+
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// TakeFenceInput asks for a fencing number.
+type TakeFenceInput struct {
+	GameID string `json:"game_id"`
+}
+
+// TakeFenceResult is what the attempts of the next step are numbered from; see
+// [patch.Fence].
+type TakeFenceResult struct {
+	Fence   int64 `json:"fence"`
+	Attempt int   `json:"attempt"`
+}
+
+// TakeFence takes a number above all that the game's earlier calls to Runtime
+// Manager can have carried. It is a step of its own, ahead of the one that
+// calls: a number that the calling step took by itself could be taken by an
+// attempt that had been given up on, after the undo took its own. It fails for
+// now with service_unavailable.
+func (a *Activities) TakeFence(ctx context.Context, input TakeFenceInput) (TakeFenceResult, error) {
+	fence, err := a.fences.Next(ctx, input.GameID)
+	if err != nil {
+		return TakeFenceResult{}, failed(ctx, "take a fencing number", err)
+	}
+	return TakeFenceResult{Fence: fence, Attempt: attempt(ctx)}, nil
+}
+
+// fence has Runtime Manager refuse whatever was asked of it before this attempt
+// of a step, and returns the number from which on calls are let in; zero when
+// Runtime Manager knows no such numbers.
+func (a *Activities) fence(ctx context.Context, gameID string, base int64) (int64, error) {
+	number := patch.Fence(base, attempt(ctx))
+	err := a.rtm.Fence(ctx, ports.RTMFenceInput{GameID: gameID, Fence: number})
+	if errors.Is(err, ports.ErrFenceUnsupported) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return number, nil
+}

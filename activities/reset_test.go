@@ -1,0 +1,139 @@
+package activities_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/mock/gomock"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/ports"
+)
+
+// TestPatchContainerAfterAReset proves that a run which took another's place
+// has older calls refused and looks before it recreates anything.
+func TestPatchContainerAfterAReset(t *testing.T) {
+	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch", Fence: 7, FirstRunID: "the-run-before"}
+	on := func(image string) ports.Container {
+		return ports.Container{GameID: "g", ImageRef: image, Status: "running"}
+	}
+	for _, row := range []struct {
+		name      string
+		fence     error
+		container ports.Container
+		recreates bool
+	}{
+		{name: "done already", container: on("new")},
+		{name: "not done, or undone", container: on("old"), recreates: true},
+		{name: "no fencing numbers, done already", fence: ports.ErrFenceUnsupported, container: on("new")},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+			calls := []any{
+				r.rtm.EXPECT().Fence(gomock.Any(), ports.RTMFenceInput{GameID: "g", Fence: 7}).Return(row.fence),
+				r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(row.container, nil),
+			}
+			if row.recreates {
+				calls = append(calls, r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil),
+					r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil))
+			}
+			gomock.InOrder(calls...)
+			value, err := r.do(r.steps.PatchContainer, in)
+			require.NoError(t, err)
+			var result activities.PatchContainerResult
+			require.NoError(t, value.Get(&result))
+			require.Equal(t, activities.PatchContainerResult{FoundDone: !row.recreates, RunID: testRun, Attempt: 1}, result)
+		})
+	}
+	t.Run("a look proves nothing when the image stays", func(t *testing.T) {
+		r := newRig(t)
+		same := in
+		same.Plan = patch.Plan{Kind: patch.KindRecreate, From: plan.From, To: plan.From}
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+		r.rtm.EXPECT().Fence(gomock.Any(), gomock.Any()).Return(nil)
+		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil)
+		_, err := r.do(r.steps.PatchContainer, same)
+		require.NoError(t, err)
+	})
+	t.Run("nothing is believed while older calls cannot be refused", func(t *testing.T) {
+		r := newRig(t)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+		r.rtm.EXPECT().Fence(gomock.Any(), gomock.Any()).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 503})
+		_, err := r.do(r.steps.PatchContainer, in)
+		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+	})
+}
+
+// TestUpdateImageBehindTheRecreate proves that a run which was reset to behind
+// the recreate writes nothing before the container has been looked at.
+func TestUpdateImageBehindTheRecreate(t *testing.T) {
+	r := newRig(t)
+	value, err := r.do(r.steps.UpdateImage, activities.UpdateImageInput{
+		Record: running, Plan: plan, PatchedBy: "the-run-before", Now: time.Now(),
+	})
+	require.NoError(t, err)
+	var result activities.UpdateImageResult
+	require.NoError(t, value.Get(&result))
+	require.True(t, result.Behind)
+}
+
+// TestAppendAfterAReset proves that the row of a run which took another's place
+// tells a change exactly when no earlier row does.
+func TestAppendAfterAReset(t *testing.T) {
+	entry := operation.OperationEntry{
+		GameID: "g", PatchID: "p", RunID: "r2", Outcome: operation.OutcomeSuccess,
+		FromVersion: "1.4.2", FromImageRef: "old", ToVersion: "1.4.3", ToImageRef: "new",
+	}
+	before, other, refused, back := entry, entry, entry, entry
+	before.RunID = "r1"
+	refused.RunID, refused.Outcome = "r3", operation.OutcomeFailure
+	other.PatchID, other.RunID = "q", "r4"
+	back.PatchID, back.RunID, back.ToVersion, back.ToImageRef = "q", "r5", "1.4.2", "old"
+	for _, row := range []struct {
+		name    string
+		earlier []operation.OperationEntry
+		told    bool
+	}{
+		{"none", nil, false},
+		{"the run before told it", []operation.OperationEntry{refused, before}, true},
+		{"the run before was refused", []operation.OperationEntry{refused}, false},
+		{"its own row, whose answer was lost", []operation.OperationEntry{entry, before}, true},
+		{"another patch went back meanwhile", []operation.OperationEntry{back, before}, false},
+		{"another patch made the same move", []operation.OperationEntry{other}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r := newRig(t)
+			want := entry
+			if row.told {
+				want.Noop, want.FromVersion, want.FromImageRef = true, "1.4.3", "new"
+			}
+			r.log.EXPECT().ListByGame(gomock.Any(), "g", gomock.Any()).Return(row.earlier, nil)
+			r.log.EXPECT().Append(gomock.Any(), want).Return(int64(7), nil)
+			value, err := r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{Entry: entry, FirstRunID: "r1"})
+			require.NoError(t, err)
+			var result activities.AppendOperationLogResult
+			require.NoError(t, value.Get(&result))
+			require.Equal(t, row.told, result.Told)
+		})
+	}
+}
+
+// TestTakeFence proves that the number is the store's.
+func TestTakeFence(t *testing.T) {
+	r := newRig(t)
+	r.fences.EXPECT().Next(gomock.Any(), "g").Return(int64(1<<40), nil)
+	value, err := r.do(r.steps.TakeFence, activities.TakeFenceInput{GameID: "g"})
+	require.NoError(t, err)
+	var result activities.TakeFenceResult
+	require.NoError(t, value.Get(&result))
+	require.Equal(t, activities.TakeFenceResult{Fence: 1 << 40, Attempt: 1}, result)
+
+	r.fences.EXPECT().Next(gomock.Any(), "g").Return(int64(0), errDown)
+	_, err = r.do(r.steps.TakeFence, activities.TakeFenceInput{GameID: "g"})
+	requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+}

@@ -1,0 +1,98 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/activities"
+	"galaxy/gamemaster/internal/domain/operation"
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// ReconcileInput is the argument of [ReconcileRuntime].
+type ReconcileInput struct {
+	Request patch.ReconcileRequest `json:"request"`
+	// Budgets left out have their defaults.
+	Budgets patch.Budgets `json:"budgets,omitzero"`
+}
+
+// ReconcileRuntime brings one game's record and container together: by
+// recreating the container on the record's image, or by rotating the record to
+// what the container runs. Its workflow ID has to be that of the game's patches,
+// so that it never runs beside one. It closes as [PatchRuntime] does, and leaves
+// an audit row of its own kind; it is never in doubt, since it leaves nothing
+// that was not there before, and the watch sees what it could not heal.
+func ReconcileRuntime(ctx workflow.Context, input ReconcileInput) (patch.Result, error) {
+	r, err := newRun(ctx, input.Request.Asked(), operation.OpKindReconcile, input.Budgets)
+	if err != nil {
+		return patch.Result{}, err
+	}
+	r.audit(ctx, r.reconcile(ctx, input.Request))
+	return r.close(ctx)
+}
+
+func (r *run) reconcile(ctx workflow.Context, request patch.ReconcileRequest) *patch.Refusal {
+	var loaded activities.LoadRecordResult
+	err := r.execute(storeOptions(ctx, r.budgets.Store, "read the record of "+request.GameID), "LoadRuntime",
+		r.steps.LoadRuntime, activities.LoadRuntimeInput{Request: request, WorkflowID: r.result.WorkflowID}, &loaded)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(loaded.Attempt)
+	r.record.Record = loaded.Record
+	r.follow(patch.ImageOf(loaded.Record), patch.ImageOf(loaded.Record))
+	r.enter(patch.PhaseCompensating)
+	fence, err := r.takeFence(ctx, r.budgets.Store)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	if request.Mode == patch.ModeAdopt {
+		return r.adopt(ctx, fence)
+	}
+	return r.enforce(ctx, fence)
+}
+
+// follow sets where the record comes from and goes to.
+func (r *run) follow(from, to patch.Image) {
+	r.result.From, r.result.To, r.state.From, r.state.To = from, to, from, to
+}
+
+// enforce has the container follow the record.
+func (r *run) enforce(ctx workflow.Context, fence int64) *patch.Refusal {
+	var restored activities.RestoreContainerResult
+	err := r.execute(reconcileOptions(ctx, r.budgets.Undo, "have the container follow the record"), "RestoreContainer",
+		r.steps.RestoreContainer, activities.RestoreContainerInput{
+			GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, 1), Fence: fence,
+		}, &restored)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(restored.Attempt)
+	undo := restored.Undo
+	// Of a later attempt, what was found in line may be the doing of an earlier
+	// one.
+	r.result.Undo, r.result.Noop = &undo, undo.Line == patch.LineInLine && restored.Attempt == 1
+	if undo.Line == patch.LineLeftAlone {
+		return &patch.Refusal{
+			Code: patch.CodeRuntimeNotRunning, Message: fmt.Sprintf("runtime is %q by now, its container is left alone", undo.RowStatus),
+		}
+	}
+	r.follow(undo.Row, undo.Row)
+	return nil
+}
+
+// adopt has the record follow the container.
+func (r *run) adopt(ctx workflow.Context, fence int64) *patch.Refusal {
+	var adopted activities.AdoptImageResult
+	err := r.execute(reconcileOptions(ctx, r.budgets.Manager, "have the record follow the container"), "AdoptImage",
+		r.steps.AdoptImage, activities.AdoptImageInput{Record: r.record.Record, Fence: fence}, &adopted)
+	if err != nil {
+		return r.failed(ctx, err)
+	}
+	r.succeeded(adopted.Attempt)
+	r.record.Record = adopted.Record
+	r.follow(r.result.From, adopted.Adopted)
+	r.result.Noop = r.result.From == r.result.To
+	return nil
+}
