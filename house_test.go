@@ -59,7 +59,10 @@ func rooms() []room {
 		},
 		{
 			path: "starter", inside: []string{"workflows", domain},
-			outside: []string{sdk + "client", sdk + "converter", sdk + "temporal", "go.temporal.io/api/...", "google.golang.org/grpc"},
+			outside: []string{
+				sdk + "client", sdk + "converter", sdk + "temporal", "go.temporal.io/api/...", "google.golang.org/grpc",
+				"google.golang.org/protobuf/types/known/durationpb",
+			},
 		},
 		{path: "api/contract", outside: []string{gin, gin + "/...", codegen}},
 		{
@@ -77,10 +80,10 @@ func rooms() []room {
 				"github.com/goccy/go-yaml/...", "github.com/goccy/go-yaml", "golang.org/x/time/rate",
 			},
 		},
-		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow"}},
+		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor"}},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
-		{path: "internal/telemetry", outside: []string{sdk + "log", "github.com/prometheus/client_golang/..."}},
+		{path: "internal/telemetry", inside: []string{domain}, outside: []string{sdk + "log", "github.com/prometheus/client_golang/..."}},
 		{path: "internal/devstack/rtmsim"},
 		{
 			path: "internal/devstack", inside: []string{"internal/devstack/rtmsim"},
@@ -91,6 +94,13 @@ func rooms() []room {
 			},
 		},
 		{path: "internal/devstack/stacktest", inside: []string{"internal/devstack", "internal/devstack/...", "migrations"}, outside: []string{pgx, testify}},
+		{path: "internal/devstack/pgfault", outside: []string{pgx}},
+		{
+			path: "internal/devstack/workerfault",
+			outside: []string{sdk + "interceptor", sdk + "activity", sdk + "temporal", sdk + "workflow"},
+		},
+		// The drill breaks the whole product from outside, and looks into all of it.
+		{path: "internal/drill", inside: []string{"internal/...", "client", "workflows", "migrations", "starter"}, outside: []string{"..."}},
 		{path: "internal/e2e"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}

@@ -16,8 +16,8 @@ import (
 // [patch.ErrStillOpen] when ctx's deadline passes first, ctx's own error when
 // it is cancelled, [patch.ErrNotFound] when neither Temporal nor the audit log
 // knows the run, and a [*patch.Refusal] with service_unavailable when Temporal
-// cannot say. A run that was reset is followed to the run that took
-// its place.
+// cannot say. A run that was reset is followed to the run that took its place;
+// one that was terminated for good is told as [patch.CodeTerminated].
 func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result, error) {
 	var result patch.Result
 	err := s.client.GetWorkflow(ctx, handle.WorkflowID, handle.RunID).Get(ctx, &result)
@@ -32,7 +32,7 @@ func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result,
 		return s.remembered(ctx, handle)
 	}
 	if result, ok := resultOf(handle, err); ok {
-		return result, nil
+		return s.withKind(ctx, handle, result), nil
 	}
 	var terminated *temporal.TerminatedError
 	if errors.As(err, &terminated) {
@@ -89,8 +89,21 @@ func (s *Starter) successor(ctx context.Context, handle patch.Handle) (patch.Res
 		// The run in its place has ended, and yet another patch came after it.
 		return result, nil
 	}
-	return lost(handle, patch.CodeInternalError,
-		fmt.Sprintf("run %s was terminated by an operator: nothing was compensated and no audit row was written", handle.RunID)), nil
+	return s.withKind(ctx, handle, lost(handle, patch.CodeTerminated,
+		fmt.Sprintf("run %s was terminated by an operator: nothing was compensated; the watch compares record and container", handle.RunID))), nil
+}
+
+// withKind fills in what a run that left no result cannot have told. Where it is
+// not to be found out, the result is good enough without.
+func (s *Starter) withKind(ctx context.Context, handle patch.Handle, result patch.Result) patch.Result {
+	if !result.StartedAt.IsZero() {
+		// The run's own, which knows.
+		return result
+	}
+	if run, err := s.describe(ctx, handle.WorkflowID, handle.RunID); err == nil {
+		result.Kind = run.kind()
+	}
+	return result
 }
 
 // remembered reads the result of a run that Temporal no longer has.

@@ -10,40 +10,28 @@ import (
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
-// Cancel asks the open run of a patch to end, and returns as soon as Temporal
-// has noted it: the run puts the container back first, and a patch that is
-// rotating the record by then ends as a success all the same. Who cancelled it
-// and why stands in the run's history. Cancelling again changes nothing.
+// Cancel asks the open run of a patch, or of a reconciliation, to end, and
+// returns as soon as Temporal has noted it: the run of a patch puts the container
+// back first, and one that is rotating the record by then ends as a success all
+// the same. Who cancelled it and why stands in the run's history. Cancelling
+// again changes nothing.
 //
 // It returns [patch.ErrNotFound] when no patch has the id, [patch.ErrClosed]
-// when it has ended, and a [*patch.Refusal]: with invalid_request when command
-// names no actor, with service_unavailable when Temporal cannot say.
+// when it has ended, [patch.ErrInDoubt] when it waits for an operator, which a
+// cancellation would not change, and a [*patch.Refusal]: with invalid_request
+// when command names no actor, with service_unavailable when Temporal cannot say.
 func (s *Starter) Cancel(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error) {
 	if err := command.ValidateCancel(); err != nil {
 		return patch.Handle{}, err
 	}
-	gameID, ok := patch.GameOf(patchID)
-	if !ok {
-		return patch.Handle{}, patch.ErrNotFound
-	}
-	latest, err := s.describe(ctx, patch.WorkflowID(gameID), "")
-	if err != nil && !errors.Is(err, patch.ErrNotFound) {
-		return patch.Handle{}, unavailable(ctx, "look at the patch", err)
-	}
-	if err == nil && latest.handle.PatchID == patchID {
-		return s.cancelRun(ctx, latest, command)
-	}
-	if _, err := s.past(ctx, gameID, patchID, err); err != nil {
+	run, err := s.openRun(ctx, patchID)
+	if err != nil {
 		return patch.Handle{}, err
 	}
-	return patch.Handle{}, patch.ErrClosed
-}
-
-func (s *Starter) cancelRun(ctx context.Context, run described, command patch.Command) (patch.Handle, error) {
-	if !run.isOpen() {
-		return patch.Handle{}, patch.ErrClosed
+	if run.inDoubt() {
+		return patch.Handle{}, patch.ErrInDoubt
 	}
-	err := s.client.CancelWorkflowWithOptions(ctx, client.CancelWorkflowOptions{
+	err = s.client.CancelWorkflowWithOptions(ctx, client.CancelWorkflowOptions{
 		WorkflowID: run.handle.WorkflowID,
 		RunID:      run.handle.RunID,
 		// Takes the place of the run's own id, so that the patch is cancelled as

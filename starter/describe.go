@@ -11,6 +11,7 @@ import (
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/converter"
 
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/workflows"
 )
@@ -18,17 +19,25 @@ import (
 // described is a run as Temporal describes it, read from its own state and not
 // from the visibility store, which lags behind.
 type described struct {
-	handle  patch.Handle
-	version string
-	force   bool
+	handle patch.Handle
+	// workflow is the run's type.
+	workflow string
+	version  string
+	force    bool
 	// expected is the expected_version of the run's request.
 	expected string
-	actor    string
-	status   enumspb.WorkflowExecutionStatus
-	started  time.Time
+	// mode is that of a reconciliation.
+	mode   patch.Mode
+	actor  string
+	status enumspb.WorkflowExecutionStatus
+	// closed says nothing while the run is open.
+	started, closed time.Time
 	// firstRunID is the same for a run and for those that resets put in its
 	// place.
 	firstRunID string
+	// resetRunID is the run that a reset put in the place of this one; known of a
+	// run that was described, and not of one from a list.
+	resetRunID string
 	// outcome is the run's PatchOutcome.
 	outcome string
 	// pending is the step that is under way or waits for its next attempt; nil
@@ -38,10 +47,28 @@ type described struct {
 
 func (d described) isOpen() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
 
+// reconciles tells a reconciliation from a patch, also when it was started by
+// hand.
+func (d described) reconciles() bool { return d.workflow == workflows.ReconcileRuntimeType }
+
+// kind is [patch.Result]'s.
+func (d described) kind() operation.OpKind {
+	if d.reconciles() {
+		return operation.OpKindReconcile
+	}
+	return ""
+}
+
+// inDoubt reports whether the run waits for an operator. A reconciliation never
+// does.
+func (d described) inDoubt() bool {
+	return d.isOpen() && !d.reconciles() && d.phase() == patch.PhaseNeedsOperator
+}
+
 // serves reports whether the run does what request asks for.
 func (d described) serves(request patch.Request) bool {
 	switch {
-	case d.version != request.Version:
+	case d.reconciles(), d.version != request.Version:
 		return false
 	case d.handle.PatchID == request.PatchID:
 		return true
@@ -63,6 +90,30 @@ func (d described) phase() patch.Phase {
 	return ""
 }
 
+// openRun returns the open run of a patch. It returns [patch.ErrNotFound] when no
+// patch has the id, [patch.ErrClosed] when it has ended, and a
+// [*patch.Refusal] with service_unavailable when Temporal cannot say.
+func (s *Starter) openRun(ctx context.Context, patchID string) (described, error) {
+	gameID, ok := patch.GameOf(patchID)
+	if !ok {
+		return described{}, patch.ErrNotFound
+	}
+	latest, err := s.describe(ctx, patch.WorkflowID(gameID), "")
+	if err != nil && !errors.Is(err, patch.ErrNotFound) {
+		return described{}, unavailable(ctx, "look at the patch", err)
+	}
+	if err == nil && latest.handle.PatchID == patchID {
+		if !latest.isOpen() {
+			return described{}, patch.ErrClosed
+		}
+		return latest, nil
+	}
+	if _, err := s.past(ctx, gameID, patchID, err); err != nil {
+		return described{}, err
+	}
+	return described{}, patch.ErrClosed
+}
+
 // describe reads one run; an empty runID means the latest. It returns
 // [patch.ErrNotFound] when there is none.
 func (s *Starter) describe(ctx context.Context, workflowID, runID string) (described, error) {
@@ -75,6 +126,7 @@ func (s *Starter) describe(ctx context.Context, workflowID, runID string) (descr
 		return described{}, err
 	}
 	d := describedOf(answer.GetWorkflowExecutionInfo())
+	d.resetRunID = answer.GetWorkflowExtendedInfo().GetResetRunId()
 	if activities := answer.GetPendingActivities(); len(activities) > 0 {
 		d.pending = activities[0]
 	}
@@ -87,8 +139,10 @@ func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
 			WorkflowID: info.GetExecution().GetWorkflowId(),
 			RunID:      info.GetExecution().GetRunId(),
 		},
+		workflow:   info.GetType().GetName(),
 		status:     info.GetStatus(),
 		started:    info.GetStartTime().AsTime(),
+		closed:     info.GetCloseTime().AsTime(),
 		firstRunID: info.GetFirstRunId(),
 	}
 	memo := info.GetMemo()
@@ -96,6 +150,7 @@ func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
 	readMemo(memo, workflows.MemoVersion, &d.version)
 	readMemo(memo, workflows.MemoForce, &d.force)
 	readMemo(memo, workflows.MemoExpectedVersion, &d.expected)
+	readMemo(memo, workflows.MemoMode, &d.mode)
 	readMemo(memo, workflows.MemoActor, &d.actor)
 	if outcome := info.GetSearchAttributes().GetIndexedFields()[workflows.PatchOutcomeKey.GetName()]; outcome != nil {
 		// One of another shape says nothing.

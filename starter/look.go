@@ -107,7 +107,7 @@ func (s *Starter) state(ctx context.Context, run described) patch.State {
 }
 
 // phaseOf tells the phase by the step that is pending, for runs whose worker
-// does not answer.
+// does not answer. TakeFence is of whatever phase its run is in.
 var phaseOf = map[string]patch.Phase{
 	"LoadRecord":         patch.PhaseValidating,
 	"ValidateVersion":    patch.PhaseValidating,
@@ -115,6 +115,9 @@ var phaseOf = map[string]patch.Phase{
 	"UpdateImage":        patch.PhaseRecording,
 	"RestoreContainer":   patch.PhaseCompensating,
 	"AppendOperationLog": patch.PhaseAuditing,
+	// The steps of a reconciliation, whose other one is RestoreContainer.
+	"LoadRuntime": patch.PhaseValidating,
+	"AdoptImage":  patch.PhaseCompensating,
 }
 
 func withPending(state *patch.State, pending *workflowpb.PendingActivityInfo) {

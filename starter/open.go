@@ -14,7 +14,8 @@ import (
 	"galaxy/gamemaster/workflows"
 )
 
-// ListOpen returns a page of the open patches, those that started last first.
+// ListOpen returns a page of the open patches, those that started last first,
+// and of the open reconciliations with them, since they hold their games alike.
 //
 // One game's patch is read from Temporal's own state, as of now. All others come
 // from Temporal's visibility store, which lags about a second behind: a patch
@@ -74,7 +75,7 @@ func (s *Starter) openOf(ctx context.Context, query patch.OpenQuery) (patch.Open
 
 func (d described) open() patch.Open {
 	return patch.Open{
-		Handle: d.handle, Version: d.version, ExpectedVersion: d.expected, Force: d.force,
+		Handle: d.handle, Reconciles: d.reconciles(), Mode: d.mode, Version: d.version, ExpectedVersion: d.expected, Force: d.force,
 		Phase: d.phase(), Actor: d.actor, StartedAt: d.started,
 	}
 }
@@ -84,7 +85,7 @@ func (d described) open() patch.Open {
 // first by themselves, and some refuse to be told so.
 func visibilityQuery(query patch.OpenQuery) string {
 	conditions := []string{
-		fmt.Sprintf("WorkflowType = '%s'", workflows.PatchRuntimeType),
+		gameRuns,
 		"ExecutionStatus = 'Running'",
 	}
 	if len(query.GamePrefixes) > 0 {

@@ -8,7 +8,6 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
-	"go.temporal.io/sdk/converter"
 
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/workflows"
@@ -26,12 +25,7 @@ func TestOpenPhase(t *testing.T) {
 		{workflows.OutcomeNeedsOperator, "RestoreContainer", patch.PhaseCompensating}, // An operator let it try again.
 	} {
 		s, temporal := newStarter(t)
-		answer := described(t, "1.4.3", false, running)
-		outcome, err := converter.GetDefaultDataConverter().ToPayload(row.outcome)
-		require.NoError(t, err)
-		answer.WorkflowExecutionInfo.SearchAttributes = &commonpb.SearchAttributes{
-			IndexedFields: map[string]*commonpb.Payload{workflows.PatchOutcomeKey.GetName(): outcome},
-		}
+		answer := withOutcome(t, described(t, "1.4.3", false, running), row.outcome)
 		if row.pending != "" {
 			answer.PendingActivities = []*workflowpb.PendingActivityInfo{{ActivityType: &commonpb.ActivityType{Name: row.pending}}}
 		}

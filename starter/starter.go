@@ -1,5 +1,5 @@
-// Package starter starts, joins, awaits and looks at patches. It is the only
-// place that knows Temporal's start options.
+// Package starter starts, joins, awaits, looks at and steers patches and
+// reconciliations. It is the only place that knows Temporal's start options.
 package starter
 
 import (
@@ -11,7 +11,6 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 
-	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/workflows"
@@ -35,7 +34,7 @@ type Options struct {
 	Budgets patch.Budgets
 }
 
-// Starter starts and reads patches. It is safe for concurrent use.
+// Starter starts, reads and steers patches. It is safe for concurrent use.
 type Starter struct {
 	client    client.Client
 	log       AuditLog
@@ -63,40 +62,71 @@ func New(options Options) (*Starter, error) {
 	}, nil
 }
 
-// startTries bounds the race against open runs that close between the refused
-// start and the look at them: each try loses only to another run that ended in
-// that moment.
-const startTries = 5
-
 // Start starts the patch, or joins the game's open one when that is on its way
 // to the same version. A request with force joins only a run with force,
 // because the other one may find nothing to do; a request with an expected
-// version joins only a run that expects the same.
+// version joins only a run that expects the same. A run that it joins, and that
+// waits for an operator, is told to try again, since to ask for the version
+// once more is to decide just that; see [Starter.Retry].
 //
 // Starting the same patch id again returns its run, open or closed, and starts
 // none, for as long as no other patch of the game came after it: Temporal keeps
 // the request ids of a game's latest run, and the patch id is one. That takes a
 // client that was made with [DialOptions]. With any other the SDK makes up a
 // request id for each call: the open run is still joined, but a patch id whose
-// run has closed is carried out a second time.
+// run has closed is carried out a second time. A repeat of a patch id is no new
+// decision: the run that it leads to is not told to try again once more.
 //
-// It returns a [*patch.Refusal] with patch_in_progress when the game's open
-// patch is another one, and with service_unavailable when Temporal cannot say.
+// It returns a [*patch.Refusal] with patch_in_progress when another patch or a
+// reconciliation of the game is open, and with service_unavailable when Temporal
+// cannot say, or when the run that it should join could not be told to try
+// again.
 func (s *Starter) Start(ctx context.Context, request patch.Request) (patch.Handle, error) {
-	ctx = withRequestID(ctx, request.PatchID)
+	options := s.options(request.GameID)
+	options.Memo = memo(request)
+	options.TypedSearchAttributes = workflows.Attributes(request)
+	options.StaticSummary = summary(request)
+	return s.begin(ctx, beginning{
+		patchID: request.PatchID, gameID: request.GameID, options: options,
+		workflow: workflows.PatchRuntimeType, input: workflows.Input{Request: request, Budgets: s.budgets},
+		join: func(ctx context.Context, open described) (patch.Handle, error) { return s.join(ctx, request, open) },
+	})
+}
+
+// beginning is a run that is about to be started.
+type beginning struct {
+	patchID, gameID string
+	options         client.StartWorkflowOptions
+	workflow        string
+	input           any
+	// join returns the handle of the open run, if it serves as well, errClosed
+	// when it has closed meanwhile, or a [*patch.Refusal].
+	join func(ctx context.Context, open described) (patch.Handle, error)
+}
+
+// errClosed says that the run that stood in the way is closed by now.
+var errClosed = errors.New("run is closed")
+
+// startTries bounds the race against open runs that close between the refused
+// start and the look at them: each try loses only to another run that ended in
+// that moment.
+const startTries = 5
+
+// begin starts the run, or joins the one that stands in its way.
+func (s *Starter) begin(ctx context.Context, b beginning) (patch.Handle, error) {
+	ctx = withRequestID(ctx, b.patchID)
 	for range startTries {
-		run, err := s.client.ExecuteWorkflow(ctx, s.startOptions(request), workflows.PatchRuntimeType,
-			workflows.Input{Request: request, Budgets: s.budgets})
+		run, err := s.client.ExecuteWorkflow(ctx, b.options, b.workflow, b.input)
 		if err == nil {
 			return patch.Handle{
-				PatchID: request.PatchID, GameID: request.GameID, WorkflowID: run.GetID(), RunID: run.GetRunID(),
+				PatchID: b.patchID, GameID: b.gameID, WorkflowID: run.GetID(), RunID: run.GetRunID(),
 			}, nil
 		}
 		var started *serviceerror.WorkflowExecutionAlreadyStarted
 		if !errors.As(err, &started) {
-			return patch.Handle{}, notStarted(ctx, request, err)
+			return patch.Handle{}, notStarted(ctx, b.patchID, err)
 		}
-		handle, err := s.join(ctx, request, started.RunId)
+		handle, err := s.joinRun(ctx, b, started.RunId)
 		if !errors.Is(err, errClosed) {
 			return handle, err
 		}
@@ -107,18 +137,28 @@ func (s *Starter) Start(ctx context.Context, request patch.Request) (patch.Handl
 	}
 }
 
-func (s *Starter) startOptions(request patch.Request) client.StartWorkflowOptions {
+// joinRun looks at the run that stood in the way, and has b join it.
+func (s *Starter) joinRun(ctx context.Context, b beginning, runID string) (patch.Handle, error) {
+	open, err := s.describe(ctx, b.options.ID, runID)
+	if errors.Is(err, patch.ErrNotFound) || (err == nil && !open.isOpen()) {
+		return patch.Handle{}, errClosed
+	}
+	if err != nil {
+		return patch.Handle{}, unavailable(ctx, "look at the open patch", err)
+	}
+	return b.join(ctx, open)
+}
+
+// options are those that keep a game to one open run, whatever it does.
+func (s *Starter) options(gameID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:        patch.WorkflowID(request.GameID),
+		ID:        patch.WorkflowID(gameID),
 		TaskQueue: s.taskQueue,
 		// No execution timeout: a run that waits for an operator must not
 		// vanish.
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-		Memo:                                     memo(request),
-		TypedSearchAttributes:                    workflows.Attributes(request),
-		StaticSummary:                            summary(request),
 	}
 }
 
@@ -145,68 +185,25 @@ func summary(request patch.Request) string {
 		request.GameID, request.Version, request.OpSource.OrDefault()), maxSummary)
 }
 
-// errClosed says that the run that stood in the way is closed by now.
-var errClosed = errors.New("run is closed")
-
-// join returns the handle of the open run, if request may share its result.
-func (s *Starter) join(ctx context.Context, request patch.Request, runID string) (patch.Handle, error) {
-	open, err := s.describe(ctx, patch.WorkflowID(request.GameID), runID)
-	if errors.Is(err, patch.ErrNotFound) || (err == nil && !open.isOpen()) {
-		return patch.Handle{}, errClosed
-	}
-	if err != nil {
-		return patch.Handle{}, unavailable(ctx, "look at the open patch", err)
-	}
-	if open.serves(request) {
-		handle := open.handle
-		handle.Joined = true
-		return handle, nil
-	}
-	if _, err := engineversion.ParseSemver(request.Version); err != nil {
-		// It would be refused whatever is open; better told why.
-		return patch.Handle{}, request.Validate()
-	}
-	return patch.Handle{}, &patch.Refusal{
-		Code: patch.CodePatchInProgress,
-		Message: fmt.Sprintf("patch %s of this game to version %q %s force%s is open, wait for its end",
-			open.handle.PatchID, open.version, withOrWithout(open.force), expecting(open.expected)),
-		PatchID: open.handle.PatchID,
-	}
-}
-
-func withOrWithout(force bool) string {
-	if force {
-		return "with"
-	}
-	return "without"
-}
-
-func expecting(version string) string {
-	if version == "" {
-		return ""
-	}
-	return fmt.Sprintf(", from %q", version)
-}
-
 // notStarted is the refusal of a start that failed. Temporal's own refusal, such
 // as of a search attribute that the namespace does not have, started nothing.
-func notStarted(ctx context.Context, request patch.Request, err error) error {
-	refusal := unavailable(ctx, "start the patch", err)
+func notStarted(ctx context.Context, patchID string, err error) error {
+	refusal := unavailable(ctx, "start the run", err)
 	var invalid *serviceerror.InvalidArgument
 	var nowhere *serviceerror.NamespaceNotFound
 	var denied *serviceerror.PermissionDenied
 	if errors.As(err, &invalid) || errors.As(err, &nowhere) || errors.As(err, &denied) {
 		return refusal
 	}
-	return maybeStarted(request, refusal)
+	return maybeStarted(patchID, refusal)
 }
 
 // maybeStarted names the request's own patch in a refusal: a start without an
 // answer may have taken place.
-func maybeStarted(request patch.Request, err error) error {
+func maybeStarted(patchID string, err error) error {
 	var refusal *patch.Refusal
 	if errors.As(err, &refusal) {
-		refusal.PatchID = request.PatchID
+		refusal.PatchID = patchID
 	}
 	return err
 }

@@ -4,10 +4,12 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
@@ -34,10 +36,17 @@ type Registry interface {
 	RegisterActivity(a any)
 }
 
-// Register registers everything that a worker runs.
+// Register registers the patches and everything that they take.
 func Register(registry Registry, steps *activities.Activities) {
 	registry.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
+	registry.RegisterWorkflowWithOptions(workflows.ReconcileRuntime, workflow.RegisterOptions{Name: workflows.ReconcileRuntimeType})
 	registry.RegisterActivity(steps)
+}
+
+// RegisterWatch registers the watch, which a worker runs as well.
+func RegisterWatch(registry Registry, watch *activities.Watch) {
+	registry.RegisterWorkflowWithOptions(workflows.ReconcileRuntimes, workflow.RegisterOptions{Name: workflows.ReconcileRuntimesType})
+	registry.RegisterActivity(watch)
 }
 
 // Options of [Run].
@@ -48,12 +57,20 @@ type Options struct {
 	TaskQueue string
 	// Activities are the steps; required.
 	Activities *activities.Activities
+	// Watch has the steps of the watch; required, since its passes come to any
+	// worker of the task queue.
+	Watch *activities.Watch
+	// Interceptors see every step and run; none in production.
+	Interceptors []interceptor.WorkerInterceptor
 }
 
 // Run polls the task queue until ctx ends, then finishes or hands back what is
 // under way, within 10 seconds. It fails when the namespace cannot be
 // polled.
 func Run(ctx context.Context, options Options) error {
+	if options.Activities == nil || options.Watch == nil {
+		return errors.New("start worker: activities and watch are required")
+	}
 	taskQueue := options.TaskQueue
 	if taskQueue == "" {
 		taskQueue = workflows.TaskQueue
@@ -64,6 +81,7 @@ func Run(ctx context.Context, options Options) error {
 		MaxHeartbeatThrottleInterval:           activities.BeatInterval,
 		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
 		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
+		Interceptors:                           options.Interceptors,
 		// The fixed two pollers per kind stall a hand-over now and then.
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
@@ -75,6 +93,7 @@ func Run(ctx context.Context, options Options) error {
 		},
 	})
 	Register(w, options.Activities)
+	RegisterWatch(w, options.Watch)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker on task queue %q: %w", taskQueue, err)
 	}
