@@ -30,18 +30,23 @@ const (
 
 // fakePatcher records what reaches it and answers as its functions say.
 type fakePatcher struct {
-	start  func(context.Context, patch.Request) (patch.Handle, error)
-	await  func(context.Context, patch.Handle) (patch.Result, error)
-	look   func(context.Context, string) (patch.View, error)
-	cancel func(context.Context, string, patch.Command) (patch.Handle, error)
-	list   func(context.Context, patch.OpenQuery) (patch.OpenPage, error)
+	start     func(context.Context, patch.Request) (patch.Handle, error)
+	reconcile func(context.Context, patch.ReconcileRequest) (patch.Handle, error)
+	await     func(context.Context, patch.Handle) (patch.Result, error)
+	look      func(context.Context, string) (patch.View, error)
+	// steer answers all three ways of steering.
+	steer func(context.Context, string, patch.Command) (patch.Handle, error)
+	list  func(context.Context, patch.OpenQuery) (patch.OpenPage, error)
 
-	mu      sync.Mutex
-	starts  []patch.Request
-	awaits  []patch.Handle
-	looks   []string
-	cancels []patch.Command
-	queries []patch.OpenQuery
+	mu         sync.Mutex
+	starts     []patch.Request
+	reconciles []patch.ReconcileRequest
+	awaits     []patch.Handle
+	looks      []string
+	cancels    []patch.Command
+	retries    []patch.Command
+	abandons   []patch.Command
+	queries    []patch.OpenQuery
 }
 
 // note records one call.
@@ -75,10 +80,32 @@ func (fake *fakePatcher) Look(ctx context.Context, patchID string) (patch.View, 
 	return patch.View{}, patch.ErrNotFound
 }
 
+func (fake *fakePatcher) Reconcile(ctx context.Context, request patch.ReconcileRequest) (patch.Handle, error) {
+	note(fake, &fake.reconciles, request)
+	if fake.reconcile != nil {
+		return fake.reconcile(ctx, request)
+	}
+	return handleFor(request.PatchID), nil
+}
+
 func (fake *fakePatcher) Cancel(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error) {
 	note(fake, &fake.cancels, command)
-	if fake.cancel != nil {
-		return fake.cancel(ctx, patchID, command)
+	return fake.steered(ctx, patchID, command)
+}
+
+func (fake *fakePatcher) Retry(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error) {
+	note(fake, &fake.retries, command)
+	return fake.steered(ctx, patchID, command)
+}
+
+func (fake *fakePatcher) Abandon(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error) {
+	note(fake, &fake.abandons, command)
+	return fake.steered(ctx, patchID, command)
+}
+
+func (fake *fakePatcher) steered(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error) {
+	if fake.steer != nil {
+		return fake.steer(ctx, patchID, command)
 	}
 	return handleFor(patchID), nil
 }
@@ -105,7 +132,10 @@ func (fake *fakePatcher) untouched(t *testing.T) {
 	require.Empty(t, fake.starts, "Start was called")
 	require.Empty(t, fake.awaits, "Await was called")
 	require.Empty(t, fake.looks, "Look was called")
+	require.Empty(t, fake.reconciles, "Reconcile was called")
 	require.Empty(t, fake.cancels, "Cancel was called")
+	require.Empty(t, fake.retries, "Retry was called")
+	require.Empty(t, fake.abandons, "Abandon was called")
 	require.Empty(t, fake.queries, "ListOpen was called")
 }
 

@@ -27,6 +27,18 @@ type asked struct {
 	// rollbackTo is where a rollback goes, looked up when it begins; "" in a
 	// patch.
 	rollbackTo string
+	// mode is that of a reconciliation, of which the request has nothing else;
+	// "" in a patch.
+	mode patch.Mode
+}
+
+// open tells what was asked for as long as nothing more is known of its run.
+func (a asked) open(handle patch.Handle) contract.Patch {
+	told := openPatch(handle, nil)
+	if a.mode != "" {
+		told.Kind, told.Mode = string(operation.OpKindReconcile), contract.ReconcileMode(a.mode)
+	}
+	return told
 }
 
 // askedPatch reads a request for a patch.

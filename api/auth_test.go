@@ -27,6 +27,7 @@ func TestNewFailsClosed(t *testing.T) {
 		"nil engine versions":                   func(o *api.Options) { o.Stores.Versions = nil },
 		"nil operations":                        func(o *api.Options) { o.Stores.Operations = nil },
 		"nil idempotency keys":                  func(o *api.Options) { o.Stores.Keys = nil },
+		"nil drift":                             func(o *api.Options) { o.Stores.Drift = nil },
 		"nil gate":                              func(o *api.Options) { o.Gate = nil },
 		"lame duck time -1ns is negative":       func(o *api.Options) { o.LameDuck = -1 },
 		"rate, burst and":                       func(o *api.Options) { o.Rate = -1 },

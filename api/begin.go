@@ -48,7 +48,7 @@ func (server *Server) beginOnce(ctx context.Context, a asked, caller string) (be
 		switch {
 		case err != nil && a.request.PatchID != offered:
 			// What the key stands for is known from the look before.
-			return begun{}, notKnown(a.request, fmt.Errorf("claim an idempotency key: %w", err))
+			return begun{}, notKnown(a.request.PatchID, fmt.Errorf("claim an idempotency key: %w", err))
 		case err != nil:
 			return begun{}, storeFault("claim an idempotency key", err)
 		case !bytes.Equal(key.Fingerprint, a.fingerprint[:]):
@@ -63,15 +63,15 @@ func (server *Server) beginOnce(ctx context.Context, a asked, caller string) (be
 		}
 		if waiting == nil {
 			if waiting = server.takeWaiting(); waiting == nil {
-				return begun{}, notKnown(a.request, errors.New("as many callers wait as may"))
+				return begun{}, notKnown(a.request.PatchID, errors.New("as many callers wait as may"))
 			}
 			defer waiting()
 		}
 		select {
 		case <-ctx.Done():
-			return begun{}, notKnown(a.request, ctx.Err())
+			return begun{}, notKnown(a.request.PatchID, ctx.Err())
 		case <-server.stopping.Done():
-			return begun{}, notKnown(a.request, errors.New("the server stops"))
+			return begun{}, notKnown(a.request.PatchID, errors.New("the server stops"))
 		case <-time.After(pause):
 		}
 	}
@@ -121,11 +121,11 @@ func (server *Server) startOnce(ctx context.Context, a asked, caller string, hel
 			return begun{handle: view.Handle, result: view.Result}, nil
 		}
 		if !errors.Is(err, patch.ErrNotFound) {
-			return begun{}, startFault(a.request, err)
+			return begun{}, startFault(a.request.PatchID, err)
 		}
 	}
 	if ctx.Err() != nil {
-		return begun{}, notKnown(a.request, ctx.Err())
+		return begun{}, notKnown(a.request.PatchID, ctx.Err())
 	}
 	handle, err := server.start(ctx, a)
 	if err != nil {
@@ -149,7 +149,7 @@ func (server *Server) start(ctx context.Context, a asked) (patch.Handle, error) 
 	}
 	handle, err := server.patcher.Start(ctx, request)
 	if err != nil {
-		return patch.Handle{}, startFault(request, err)
+		return patch.Handle{}, startFault(request.PatchID, err)
 	}
 	return handle, nil
 }
@@ -212,16 +212,16 @@ func (server *Server) look(ctx context.Context, patchID string) (patch.View, err
 
 // notKnown is the problem of a start without an answer, which may have had its
 // effect: hence the id.
-func notKnown(request patch.Request, cause error) *problem {
+func notKnown(patchID string, cause error) *problem {
 	p := refusal(patch.CodeServiceUnavailable,
 		"whether the patch was started is not known; look at patch_id, or send the request again")
-	p.PatchID, p.cause = request.PatchID, cause
+	p.PatchID, p.cause = patchID, cause
 	return p
 }
 
-// startFault is the problem of a patch that could not be started. Why a service
+// startFault is the problem of the patch of that id, which could not be started. Why a service
 // is unavailable is logged, not told: its words name hosts and ports.
-func startFault(request patch.Request, err error) *problem {
+func startFault(patchID string, err error) *problem {
 	reason, refused := errors.AsType[*patch.Refusal](err)
 	switch {
 	case refused && reason.Code == patch.CodeServiceUnavailable && reason.PatchID == "":
@@ -229,11 +229,12 @@ func startFault(request patch.Request, err error) *problem {
 	case refused && reason.Code != patch.CodeServiceUnavailable:
 		p := told(reason)
 		if reason.PatchID != "" {
-			p.WorkflowID = patch.WorkflowID(request.GameID)
+			gameID, _ := patch.GameOf(patchID)
+			p.WorkflowID = patch.WorkflowID(gameID)
 		}
 		return p
 	case refused, errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return notKnown(request, fmt.Errorf("start the patch: %w", err))
+		return notKnown(patchID, fmt.Errorf("start the patch: %w", err))
 	default:
 		return internal("start the patch", err)
 	}

@@ -14,8 +14,8 @@ import (
 // It is opaque to callers and says nothing that the page did not; whoever makes
 // one up gets a place in the same list.
 type cursor struct {
-	// Time and Key are the last row's: the instant it is sorted by, and the
-	// game id or the id of the audit row.
+	// Time, Key and ID are the last row's: the instant it is sorted by, the game
+	// id, and the id of an audit row or a finding.
 	Time time.Time `json:"t,omitzero"`
 	Key  string    `json:"k,omitempty"`
 	ID   int64     `json:"i,omitempty"`
@@ -32,6 +32,7 @@ const (
 	listDue        = "due"
 	listOperations = "operations"
 	listOpen       = "open"
+	listDrift      = "drift"
 )
 
 // encodeCursor returns c as text.
@@ -85,6 +86,7 @@ func placeOf(text, list string, fits func(cursor) bool) (*cursor, *problem) {
 
 func timeAndKey(c cursor) bool { return !c.Time.IsZero() && c.Key != "" && c.ID == 0 && c.Page == nil }
 func timeAndID(c cursor) bool  { return !c.Time.IsZero() && c.ID > 0 && c.Key == "" && c.Page == nil }
+func onlyID(c cursor) bool     { return c.ID > 0 && c.Time.IsZero() && c.Key == "" && c.Page == nil }
 func pageToken(c cursor) bool  { return len(c.Page) > 0 && c.Time.IsZero() && c.Key == "" && c.ID == 0 }
 
 // maxPage is the largest page, as the contract has it.

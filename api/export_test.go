@@ -38,9 +38,10 @@ var (
 	DecodeCursor = decodeCursor
 )
 
-// PlaceFits reports for which lists a cursor is a place.
-func PlaceFits(c Cursor) (runtimes, operations, patches bool) {
-	return timeAndKey(c), timeAndID(c), pageToken(c)
+// PlaceFits reports for which lists a cursor is a place: runtimes, operations,
+// patches and drift.
+func PlaceFits(c Cursor) [4]bool {
+	return [...]bool{timeAndKey(c), timeAndID(c), pageToken(c), onlyID(c)}
 }
 
 // ReadKey reads an Idempotency-Key.

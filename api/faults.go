@@ -57,6 +57,10 @@ func patcherFault(doing string, err error) *problem {
 		return refusal(codePatchNotFound, "no patch has this id")
 	case errors.Is(err, patch.ErrClosed):
 		return refusal(codePatchClosed, "the patch has ended already, look at it to see how")
+	case errors.Is(err, patch.ErrInDoubt):
+		return refusal(codeInDoubt, "whether container and record are in line is not known; retry the patch, or abandon it")
+	case errors.Is(err, patch.ErrNotInDoubt):
+		return refusal(codeNotInDoubt, "the patch goes on by itself, look at it to see where it is")
 	case refused && reason.Code == patch.CodeInvalidRequest && reason.Field == "page_token":
 		return mend("cursor", errCursor.Error())
 	case refused && reason.Code != patch.CodeServiceUnavailable:

@@ -91,6 +91,20 @@ func fuzzedBodies(heard *any) []fuzzedBody {
 		}), reached},
 		{http.MethodPut, demo + "/engine-health", readAs(func(*contract.EngineHealth) {}), reached},
 		{http.MethodPut, versions + "/1.4.3", readAs(func(*contract.PutEngineVersion) {}), reached},
+		{http.MethodPost, retryPath, readAs(func(*contract.OperatorCommand) {}), func(h *house) any {
+			return contract.OperatorCommand{Reason: h.patcher.retries[0].Reason}
+		}},
+		{http.MethodPost, abandonPath, readAs(func(*contract.OperatorCommand) {}), func(h *house) any {
+			return contract.OperatorCommand{Reason: h.patcher.abandons[0].Reason}
+		}},
+		{http.MethodPost, reconcilePath, readAs(func(b *contract.ReconcileRequest) {
+			b.SourceRef, b.OpSource = patchDefaults(b.SourceRef, b.OpSource)
+		}), func(h *house) any {
+			r := h.patcher.reconciles[0]
+			return contract.ReconcileRequest{
+				Mode: contract.ReconcileMode(r.Mode), Reason: r.Reason, SourceRef: r.SourceRef, OpSource: string(r.OpSource),
+			}
+		}},
 	}
 }
 

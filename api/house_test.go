@@ -35,6 +35,7 @@ type house struct {
 	versions  *mocks.MockEngineVersionStore
 	audit     *mocks.MockOperationPager
 	keys      *mocks.MockIdempotencyKeyStore
+	drift     *mocks.MockDriftPager
 	server    *api.Server
 	log       *lockedBuffer
 	url       string
@@ -71,13 +72,14 @@ func furnish(t testing.TB) (*house, api.Options) {
 		versions:  mocks.NewMockEngineVersionStore(controller),
 		audit:     mocks.NewMockOperationPager(controller),
 		keys:      mocks.NewMockIdempotencyKeyStore(controller),
+		drift:     mocks.NewMockDriftPager(controller),
 		log:       &lockedBuffer{},
 	}
 	return h, api.Options{
 		Patcher: h.patcher,
 		Stores: api.Stores{
 			Runtimes: h.runtimes, RuntimePages: h.pages, Registrar: h.registrar,
-			Versions: h.versions, Operations: h.audit, Keys: h.keys,
+			Versions: h.versions, Operations: h.audit, Keys: h.keys, Drift: h.drift,
 		},
 		Gate:   gateOf(t, tokenOf("admin", secret, auth.Scopes()...)),
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

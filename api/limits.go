@@ -30,8 +30,8 @@ const (
 )
 
 const (
-	// startTimeout is for Start: milliseconds in health, and the Temporal
-	// client's own retries have their chance in eight seconds.
+	// startTimeout is for Start and for steering: milliseconds in health, and the
+	// Temporal client's own retries have their chance in eight seconds.
 	startTimeout = 8 * time.Second
 
 	// lookTimeout is for the look at what a request of before has come to: one

@@ -173,15 +173,16 @@ func TestBadCursors(t *testing.T) {
 	due := api.EncodeCursor(api.Cursor{Time: moment, Key: "demo-1", List: "due"})
 	byID := api.EncodeCursor(api.Cursor{Time: moment, ID: 7, List: "operations"})
 	token := api.EncodeCursor(api.Cursor{Page: []byte("next"), List: "open"})
+	finding := api.EncodeCursor(api.Cursor{ID: 7, List: "drift"})
 	at := "&at=2026-03-01T12:00:00Z"
 	for path, fit := range map[string]string{
 		games + "?cursor=": byTime, games + "/due?limit=1" + at + "&cursor=": due, demo + "/operations?cursor=": byID,
-		audit + "?cursor=": byID, patches + "?cursor=": token, patches + "?state=closed&cursor=": byID,
+		audit + "?cursor=": byID, patches + "?cursor=": token, patches + "?state=closed&cursor=": byID, drifts + "?cursor=": finding,
 	} {
 		everything := api.Cursor{Time: moment, Key: "demo-1", ID: 7, Page: []byte("next"), List: listOf(t, fit)}
 		for _, cursor := range []string{
 			"x", "e30", "bnVsbA", fit + "=", fit[:len(fit)-2], "%20" + fit, reencoded(t, fit, `{"x":1,`, ""), reencoded(t, fit, "{", "{}"), api.EncodeCursor(everything),
-			api.EncodeCursor(api.Cursor{List: listOf(t, fit)}), byTime, due, byID, token,
+			api.EncodeCursor(api.Cursor{List: listOf(t, fit)}), byTime, due, byID, token, finding,
 		} {
 			h := build(t)
 			if cursor == fit {
@@ -223,6 +224,8 @@ func TestListOpenPatches(t *testing.T) {
 			Patches: []patch.Open{
 				{Handle: handle, Version: "1.4.3", Phase: patch.PhaseNeedsOperator, Actor: "ops", StartedAt: moment},
 				{Handle: patch.Handle{GameID: "by-hand", WorkflowID: "patch-runtime/by-hand", RunID: "run-2"}, Version: "1.4.4"},
+				{Handle: handleFor(somePatch), Reconciles: true, Mode: patch.ModeAdopt, StartedAt: moment},
+				{Handle: handleFor(somePatch), Reconciles: true},
 			},
 			NextPageToken: []byte{0, 255},
 		}, nil
@@ -234,7 +237,11 @@ func TestListOpenPatches(t *testing.T) {
 		`{"patch_id":"`+somePatch+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1","state":"open",`+
 		`"to":{"version":"1.4.3","image_ref":""},"actor":"ops","phase":"needs_operator","started_at":"2026-03-01T12:00:00Z"},`+
 		`{"patch_id":"","workflow_id":"patch-runtime/by-hand","run_id":"run-2","game_id":"by-hand","state":"open",`+
-		`"to":{"version":"1.4.4","image_ref":""}}]}`, got.body)
+		`"to":{"version":"1.4.4","image_ref":""}},`+
+		`{"patch_id":"`+somePatch+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1","state":"open",`+
+		`"kind":"reconcile","mode":"adopt","started_at":"2026-03-01T12:00:00Z"},`+
+		`{"patch_id":"`+somePatch+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1","state":"open",`+
+		`"kind":"reconcile"}]}`, got.body)
 	got = h.call(t, http.MethodGet, patches+"?limit=1000&cursor="+cursor, "")
 	require.JSONEq(t, `{"patches":[]}`, got.body)
 	require.Equal(t, []patch.OpenQuery{
@@ -268,11 +275,11 @@ func TestListClosedPatches(t *testing.T) {
 	finished := moment.Add(time.Minute)
 	rows := []operation.OperationEntry{
 		{
-			ID: 2, GameID: "demo-1", PatchID: somePatch, RunID: "run-2", Actor: "ops", Outcome: operation.OutcomeFailure,
+			ID: 2, GameID: "demo-1", OpKind: operation.OpKindPatch, PatchID: somePatch, RunID: "run-2", Actor: "ops", Outcome: operation.OutcomeFailure,
 			ErrorCode: "conflict", ErrorMessage: "it changed", StartedAt: moment, FinishedAt: &finished,
 			FromVersion: "1.4.2", FromImageRef: "engine:1.4.2", ToVersion: "1.4.3", ToImageRef: "engine:1.4.3", Undo: "put back",
 		},
-		{ID: 1, GameID: "demo-1", PatchID: somePatch, RunID: "run-1", Outcome: operation.OutcomeSuccess, Noop: true, StartedAt: moment, FinishedAt: &finished},
+		{ID: 1, GameID: "demo-1", OpKind: operation.OpKindReconcile, PatchID: somePatch, RunID: "run-1", Outcome: operation.OutcomeSuccess, Noop: true, StartedAt: moment, FinishedAt: &finished},
 	}
 	h.audit.EXPECT().PageOperations(gomock.Any(), ports.OperationPageInput{GameID: "demo-1", Limit: 2}).Return(rows, nil)
 	got := h.call(t, http.MethodGet, patches+"?state=closed&game_id=demo-1&limit=1", "")
@@ -287,7 +294,7 @@ func TestListClosedPatches(t *testing.T) {
 	}).Return(rows[1:], nil)
 	got = h.call(t, http.MethodGet, patches+"?state=closed&cursor="+got.next(t), "")
 	require.JSONEq(t, `{"patches":[{"patch_id":"`+somePatch+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1",`+
-		`"state":"closed","outcome":"success","noop":true,`+times+`}]}`, got.body)
+		`"state":"closed","kind":"reconcile","outcome":"success","noop":true,`+times+`}]}`, got.body)
 	h.patcher.untouched(t)
 }
 

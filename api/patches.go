@@ -34,9 +34,10 @@ func (server *Server) PatchRuntime(
 	case told.accepted != nil:
 		return contract.PatchRuntime202JSONResponse{PatchAcceptedJSONResponse: *told.accepted}, nil
 	}
+	answer, err := told.answer()
 	return contract.PatchRuntime200JSONResponse{
-		Body: told.answer, Headers: contract.PatchRuntime200ResponseHeaders{PreferenceApplied: told.applied},
-	}, nil
+		Body: answer, Headers: contract.PatchRuntime200ResponseHeaders{PreferenceApplied: told.applied},
+	}, err
 }
 
 // RollbackRuntime is PatchRuntime to a version that is looked up.
@@ -54,16 +55,32 @@ func (server *Server) RollbackRuntime(
 	case told.accepted != nil:
 		return contract.RollbackRuntime202JSONResponse{PatchAcceptedJSONResponse: *told.accepted}, nil
 	}
+	answer, err := told.answer()
 	return contract.RollbackRuntime200JSONResponse{
-		Body: told.answer, Headers: contract.RollbackRuntime200ResponseHeaders{PreferenceApplied: told.applied},
-	}, nil
+		Body: answer, Headers: contract.RollbackRuntime200ResponseHeaders{PreferenceApplied: told.applied},
+	}, err
 }
 
-// patchTold is the answer to a request for a patch: one of answer and accepted.
+// patchTold is the answer to a request for a patch: one of plan, closed and
+// accepted.
 type patchTold struct {
-	answer   contract.PatchAnswer
+	plan     *contract.PatchPlan
+	closed   *contract.Patch
 	accepted *contract.PatchAcceptedJSONResponse
 	applied  *string
+}
+
+// answer is the body of a 200.
+func (told patchTold) answer() (answer contract.PatchAnswer, err error) {
+	if told.plan != nil {
+		err = answer.FromPatchPlan(*told.plan)
+	} else {
+		err = answer.FromPatch(*told.closed)
+	}
+	if err != nil {
+		return answer, fmt.Errorf("encode an answer: %w", err)
+	}
+	return answer, nil
 }
 
 // patch does what was asked for and waits as long as the caller prefers.
@@ -71,32 +88,37 @@ func (server *Server) patch(ctx context.Context, a asked) (patchTold, error) {
 	if a.dryRun {
 		return server.planned(ctx, a)
 	}
-	caller := callerOf(ctx).Name
-	started, err := server.begin(ctx, a, caller)
+	started, err := server.begin(ctx, a, callerOf(ctx).Name)
 	if err != nil {
 		return patchTold{}, err
 	}
 	if started.result != nil {
 		return concluded(started.handle, *started.result, nil)
 	}
+	return server.outcome(ctx, a, started.handle)
+}
+
+// outcome waits for the end of a run as long as the caller prefers.
+func (server *Server) outcome(ctx context.Context, a asked, handle patch.Handle) (patchTold, error) {
+	caller := callerOf(ctx).Name
 	wait, applied, done := server.patience(preferenceOf(a.prefer))
 	defer done()
 	if wait == 0 {
-		return accepted(started.handle, applied), nil
+		return accepted(a.open(handle), applied), nil
 	}
-	result, err := server.await(ctx, started.handle, wait)
+	result, err := server.await(ctx, handle, wait)
 	switch reason, refused := errors.AsType[*patch.Refusal](err); {
 	case err == nil:
 		server.keep(ctx, a, caller, result)
-		return concluded(started.handle, result, applied)
+		return concluded(handle, result, applied)
 	case refused && reason.Code != patch.CodeServiceUnavailable:
-		return patchTold{}, told(reason).of(started.handle)
+		return patchTold{}, told(reason).of(handle)
 	case errors.Is(err, patch.ErrNotFound):
-		return server.forgotten(ctx, a, caller, started.handle)
+		return server.forgotten(ctx, a, caller, handle)
 	default:
 		// Whatever keeps us from seeing its end, the patch goes on: the
 		// truth is that it was accepted and where to look for it.
-		return accepted(started.handle, applied), nil
+		return accepted(a.open(handle), applied), nil
 	}
 }
 
@@ -108,7 +130,7 @@ func (server *Server) forgotten(ctx context.Context, a asked, caller string, han
 		return patchTold{}, patcherFault("look at the patch", err).of(handle)
 	}
 	if view.Result == nil {
-		return accepted(view.Handle, nil), nil
+		return accepted(a.open(view.Handle), nil), nil
 	}
 	server.keep(ctx, a, caller, *view.Result)
 	return concluded(view.Handle, *view.Result, nil)
@@ -124,11 +146,7 @@ func (server *Server) planned(ctx context.Context, a asked) (patchTold, error) {
 	if err != nil {
 		return patchTold{}, err
 	}
-	var answer contract.PatchAnswer
-	if err := answer.FromPatchPlan(plan); err != nil {
-		return patchTold{}, fmt.Errorf("encode a plan: %w", err)
-	}
-	return patchTold{answer: answer}, nil
+	return patchTold{plan: &plan}, nil
 }
 
 // concluded tells how the patch ended.
@@ -139,18 +157,15 @@ func concluded(handle patch.Handle, result patch.Result, applied *string) (patch
 		p.Undo = undoOf(result.Undo)
 		return patchTold{}, p
 	}
-	var answer contract.PatchAnswer
-	if err := answer.FromPatch(closedPatch(handle, result)); err != nil {
-		return patchTold{}, fmt.Errorf("encode a patch: %w", err)
-	}
-	return patchTold{answer: answer, applied: applied}, nil
+	closed := closedPatch(handle, result)
+	return patchTold{closed: &closed, applied: applied}, nil
 }
 
 // accepted tells that the patch is under way and where to look for it.
-func accepted(handle patch.Handle, applied *string) patchTold {
-	location, retryAfter := patchPath(handle.PatchID), retryAccepted
+func accepted(open contract.Patch, applied *string) patchTold {
+	location, retryAfter := patchPath(open.PatchID), retryAccepted
 	return patchTold{accepted: &contract.PatchAcceptedJSONResponse{
-		Body: openPatch(handle, nil),
+		Body: open,
 		Headers: contract.PatchAcceptedResponseHeaders{
 			Location: &location, RetryAfter: &retryAfter, PreferenceApplied: applied,
 		},
@@ -214,25 +229,6 @@ func (server *Server) GetPatch(
 	return contract.GetPatch200JSONResponse{Body: openPatch(view.Handle, view.State)}, nil
 }
 
-// CancelPatch asks an open patch to stop.
-func (server *Server) CancelPatch(
-	ctx context.Context, request contract.CancelPatchRequestObject,
-) (contract.CancelPatchResponseObject, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	command := patch.Command{Actor: callerOf(ctx).Name}
-	if request.Body != nil {
-		command.Reason = request.Body.Reason
-	}
-	handle, err := server.patcher.Cancel(ctx, request.PatchID, command)
-	if err != nil {
-		p := patcherFault("cancel the patch", err)
-		p.PatchID = request.PatchID
-		return nil, p
-	}
-	return contract.CancelPatch202JSONResponse{PatchAcceptedJSONResponse: *accepted(handle, nil).accepted}, nil
-}
-
 // ListPatches answers a page of patches, newest first: open ones as Temporal
 // lists them, closed ones from the audit log.
 func (server *Server) ListPatches(
@@ -287,6 +283,9 @@ func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesP
 func patchOfOpen(open patch.Open) contract.Patch {
 	told := openPatch(open.Handle, nil)
 	told.Phase, told.Actor, told.StartedAt = string(open.Phase), open.Actor, open.StartedAt
-	told.To = contract.Image{Version: open.Version}
+	told.To, told.Mode = contract.Image{Version: open.Version}, contract.ReconcileMode(open.Mode)
+	if open.Reconciles {
+		told.Kind = string(operation.OpKindReconcile)
+	}
 	return told
 }

@@ -85,6 +85,7 @@ var codeTable = map[patch.Code]int{
 	patch.CodeConflict:              409,
 	patch.CodePatchInProgress:       409,
 	patch.CodeCancelled:             409,
+	patch.CodeTerminated:            409,
 	patch.CodeServiceUnavailable:    503,
 	patch.CodeInternalError:         500,
 }

@@ -20,6 +20,8 @@ const (
 	codeNotFound         patch.Code = "not_found"
 	codePatchNotFound    patch.Code = "patch_not_found"
 	codePatchClosed      patch.Code = "patch_closed"
+	codeInDoubt          patch.Code = "in_doubt"
+	codeNotInDoubt       patch.Code = "not_in_doubt"
 	codeNoPrevious       patch.Code = "no_previous_version"
 	codeRuntimeExists    patch.Code = "runtime_exists"
 	codeStatusConflict   patch.Code = "status_conflict"
@@ -53,12 +55,15 @@ var answers = map[patch.Code]answer{
 	patch.CodeConflict:              {http.StatusConflict, "The runtime changed during the patch"},
 	patch.CodePatchInProgress:       {http.StatusConflict, "Another patch of the game is open"},
 	patch.CodeCancelled:             {http.StatusConflict, "The patch was cancelled"},
+	patch.CodeTerminated:            {http.StatusConflict, "An operator terminated the run"},
 	patch.CodeServiceUnavailable:    {http.StatusServiceUnavailable, "A service that is needed is unavailable"},
 	patch.CodeInternalError:         {http.StatusInternalServerError, "Something went wrong inside"},
 
 	codeNotFound:         {http.StatusNotFound, "There is nothing here"},
 	codePatchNotFound:    {http.StatusNotFound, "There is no such patch"},
 	codePatchClosed:      {http.StatusConflict, "The patch has ended"},
+	codeInDoubt:          {http.StatusConflict, "The patch waits for an operator"},
+	codeNotInDoubt:       {http.StatusConflict, "The patch waits for no operator"},
 	codeNoPrevious:       {http.StatusConflict, "No earlier version is known"},
 	codeRuntimeExists:    {http.StatusConflict, "The game has a record already"},
 	codeStatusConflict:   {http.StatusConflict, "The stored status is another one"},

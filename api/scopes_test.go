@@ -46,6 +46,7 @@ const (
 	demo     = games + "/demo-1"
 	patches  = "/api/v1/internal/patches"
 	versions = "/api/v1/internal/engine-versions"
+	drifts   = "/api/v1/internal/drift"
 )
 
 // doors are all operations of the contract.
@@ -69,7 +70,12 @@ func doors() []door {
 		{"GET", patches + "?game_id=demo-1&state=closed", "", auth.ScopeRead, aGame, 200},
 		{"GET", patches + "/" + somePatch, "", auth.ScopeRead, aGame, 200},
 		{"POST", patches + "/" + somePatch + "/cancel", "", auth.ScopePatch, aGame, 202},
+		{"POST", patches + "/" + somePatch + "/retry", `{"reason":"it is back"}`, auth.ScopePatch, aGame, 202},
+		{"POST", patches + "/" + somePatch + "/abandon", `{"reason":"it is gone"}`, auth.ScopePatch, aGame, 202},
+		{"POST", demo + "/reconcile", `{"mode":"enforce"}`, auth.ScopePatch, aGame, 200},
 		{"GET", "/api/v1/internal/operations", "", auth.ScopeRead, aList, 200},
+		{"GET", drifts, "", auth.ScopeRead, aList, 200},
+		{"GET", drifts + "?game_id=demo-1", "", auth.ScopeRead, aGame, 200},
 		{"GET", versions, "", auth.ScopeRead, noGame, 200},
 		{"GET", versions + "/1.4.3", "", auth.ScopeRead, aList, 200},
 		{"PUT", versions + "/1.4.3", `{"image_ref":"engine:1.4.3"}`, auth.ScopeAdmin, everyGame, 201},
@@ -103,6 +109,9 @@ func (h *house) willing() *seen {
 		Do(func(_ any, input ports.DuePageInput) { asked.add(input.GamePrefixes) }).AnyTimes()
 	h.audit.EXPECT().PageOperations(gomock.Any(), gomock.Any()).
 		Do(func(_ any, input ports.OperationPageInput) { asked.add(input.GamePrefixes) }).AnyTimes()
+	h.drift.EXPECT().LastPass(gomock.Any()).Return(somePass(), nil).AnyTimes()
+	h.drift.EXPECT().PageDrift(gomock.Any(), gomock.Any()).
+		Do(func(_ any, input ports.DriftPageInput) { asked.add(input.GamePrefixes) }).AnyTimes()
 	h.versions.EXPECT().List(gomock.Any()).Return([]engineversion.EngineVersion{entry}, nil).AnyTimes()
 	h.versions.EXPECT().Get(gomock.Any(), "1.4.3").Return(entry, nil).AnyTimes()
 	h.versions.EXPECT().PutImage(gomock.Any(), gomock.Any()).Return(entry, true, nil).AnyTimes()

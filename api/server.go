@@ -27,37 +27,11 @@ import (
 	"golang.org/x/time/rate"
 
 	"galaxy/gamemaster/api/contract"
+	"galaxy/gamemaster/internal/domain/drift"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
 )
-
-// Patcher starts, joins, awaits, looks at, lists and cancels patches; package
-// starter implements it.
-type Patcher interface {
-	// Start starts the patch or joins the open one of the same version; the
-	// handle names the run that carries it out, so a joined request gets the
-	// patch id of the run that it joined. It returns a [*patch.Refusal] with
-	// [patch.CodePatchInProgress] (PatchID is the open patch) or
-	// [patch.CodeServiceUnavailable] when it cannot. Of the latter, one with a
-	// PatchID may have taken place.
-	Start(ctx context.Context, request patch.Request) (patch.Handle, error)
-
-	// Await waits for the end of the run. It returns [patch.ErrStillOpen] when
-	// ctx ends first; the run goes on.
-	Await(ctx context.Context, handle patch.Handle) (patch.Result, error)
-
-	// Look returns what is known of the patch, or [patch.ErrNotFound] when no
-	// patch has the id.
-	Look(ctx context.Context, patchID string) (patch.View, error)
-
-	// Cancel asks the open run of the patch to stop. It returns
-	// [patch.ErrNotFound], or [patch.ErrClosed] when the patch has ended.
-	Cancel(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error)
-
-	// ListOpen returns a page of the open patches.
-	ListOpen(ctx context.Context, query patch.OpenQuery) (patch.OpenPage, error)
-}
 
 // Runtimes reads and changes single runtime records;
 // [ports.RuntimeRecordStore] has it.
@@ -67,6 +41,12 @@ type Runtimes interface {
 	UpdateScheduling(ctx context.Context, input ports.UpdateSchedulingInput) error
 	UpdateEngineHealth(ctx context.Context, input ports.UpdateEngineHealthInput) error
 	Delete(ctx context.Context, gameID string) error
+}
+
+// Drift reads what the watch found; [ports.DriftPager] has it.
+type Drift interface {
+	PageDrift(ctx context.Context, input ports.DriftPageInput) ([]drift.Finding, error)
+	LastPass(ctx context.Context) (drift.Pass, error)
 }
 
 // Metrics hears of every request that was answered.
@@ -100,6 +80,7 @@ type Stores struct {
 	Versions     ports.EngineVersionStore
 	Operations   ports.OperationPager
 	Keys         ports.IdempotencyKeyStore
+	Drift        Drift
 }
 
 // Options are what a [Server] needs.
@@ -157,6 +138,7 @@ func (options Options) validate() error {
 		{"engine versions", options.Stores.Versions == nil},
 		{"operations", options.Stores.Operations == nil},
 		{"idempotency keys", options.Stores.Keys == nil},
+		{"drift", options.Stores.Drift == nil},
 	} {
 		if part.missing {
 			return errors.New("nil " + part.name)
@@ -194,6 +176,7 @@ type Server struct {
 	versions     ports.EngineVersionStore
 	operations   ports.OperationPager
 	keys         ports.IdempotencyKeyStore
+	drift        Drift
 
 	contract     *contractDocument
 	gate         Gate
@@ -237,7 +220,7 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 	stopping, stop := context.WithCancel(context.Background())
 	server := &Server{
 		patcher: options.Patcher, runtimes: stores.Runtimes, runtimePages: stores.RuntimePages,
-		registrar: stores.Registrar, versions: stores.Versions, operations: stores.Operations, keys: stores.Keys,
+		registrar: stores.Registrar, versions: stores.Versions, operations: stores.Operations, keys: stores.Keys, drift: stores.Drift,
 		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
 		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
 		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),

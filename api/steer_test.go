@@ -18,7 +18,18 @@ import (
 	"galaxy/gamemaster/internal/ports"
 )
 
-const cancelPath = "/api/v1/internal/patches/demo-1.abcdefghijklmnopqrstuvwxyz/cancel"
+const (
+	cancelPath  = "/api/v1/internal/patches/demo-1.abcdefghijklmnopqrstuvwxyz/cancel"
+	retryPath   = "/api/v1/internal/patches/demo-1.abcdefghijklmnopqrstuvwxyz/retry"
+	abandonPath = "/api/v1/internal/patches/demo-1.abcdefghijklmnopqrstuvwxyz/abandon"
+)
+
+// everyWay are the ways to steer a patch, decisions those of one that waits for an
+// operator.
+var (
+	everyWay  = []string{cancelPath, retryPath, abandonPath}
+	decisions = []string{retryPath, abandonPath}
+)
 
 // A cancellation is passed on with who asked and why, with a body and without
 // one, and answered with the place to look.
@@ -53,28 +64,95 @@ func TestCancelPatchBodies(t *testing.T) {
 	require.Len(t, h.patcher.cancels, 4)
 }
 
-// Cancelling in vain: a patch that is not, one that has ended, and a patcher
-// that is not reached; the patch is named in each.
-func TestCancelPatchInVain(t *testing.T) {
+// Steering in vain: a patch that is not, one that has ended, one that waits for
+// an operator or for none, and a patcher that is not reached; the patch is named
+// in each.
+func TestSteerPatchInVain(t *testing.T) {
 	for name, test := range map[string]struct {
+		paths  []string
 		err    error
 		status int
 		code   string
 	}{
-		"not found":   {patch.ErrNotFound, 404, "patch_not_found"},
-		"closed":      {patch.ErrClosed, 409, "patch_closed"},
-		"unavailable": {&patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "canary"}, 503, "service_unavailable"},
-		"other":       {errors.New("canary"), 503, "service_unavailable"},
-		"internal":    {&patch.Refusal{Code: patch.CodeInternalError, Message: "canary"}, 500, "internal_error"},
+		"not found":    {everyWay, patch.ErrNotFound, 404, "patch_not_found"},
+		"closed":       {everyWay, patch.ErrClosed, 409, "patch_closed"},
+		"in doubt":     {[]string{cancelPath}, patch.ErrInDoubt, 409, "in_doubt"},
+		"not in doubt": {decisions, patch.ErrNotInDoubt, 409, "not_in_doubt"},
+		"unavailable":  {everyWay, &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "canary"}, 503, "service_unavailable"},
+		"other":        {everyWay, errors.New("canary"), 503, "service_unavailable"},
+		"out of time":  {everyWay, context.DeadlineExceeded, 503, "service_unavailable"},
+		"internal":     {everyWay, &patch.Refusal{Code: patch.CodeInternalError, Message: "canary"}, 500, "internal_error"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			h := build(t)
-			h.patcher.cancel = func(context.Context, string, patch.Command) (patch.Handle, error) { return patch.Handle{}, test.err }
-			got := h.call(t, http.MethodPost, cancelPath, "")
-			require.Equal(t, somePatch, got.refused(t, test.status, test.code).PatchID)
-			require.NotContains(t, got.body, "canary")
-		})
+		for _, path := range test.paths {
+			t.Run(name+" "+path, func(t *testing.T) {
+				h := build(t)
+				h.patcher.steer = func(context.Context, string, patch.Command) (patch.Handle, error) { return patch.Handle{}, test.err }
+				got := h.call(t, http.MethodPost, path, `{"reason":"why"}`)
+				require.Equal(t, somePatch, got.refused(t, test.status, test.code).PatchID)
+				require.NotContains(t, got.body, "canary")
+			})
+		}
 	}
+}
+
+// A decision is passed on with who was let in and why, to the one patch that the
+// path names, and answered with the place to look.
+func TestDecide(t *testing.T) {
+	for _, path := range decisions {
+		h := open(t)
+		h.patcher.steer = func(_ context.Context, patchID string, _ patch.Command) (patch.Handle, error) {
+			require.Equal(t, somePatch, patchID)
+			return handleFor(patchID), nil
+		}
+		got := h.do(t, http.MethodPost, path, `{"reason":"it is\nback"}`)
+		require.Equal(t, http.StatusAccepted, got.status, got.body)
+		require.Equal(t, "/api/v1/internal/patches/"+somePatch, got.header.Get("Location"))
+		require.Equal(t, "1", got.header.Get("Retry-After"))
+		require.JSONEq(t, `{"patch_id":"`+somePatch+`","workflow_id":"patch-runtime/demo-1","run_id":"run-1","game_id":"demo-1","state":"open"}`, got.body)
+		retried, abandoned := h.patcher.retries, h.patcher.abandons
+		if path == abandonPath {
+			retried, abandoned = abandoned, retried
+		}
+		require.Equal(t, []patch.Command{{Actor: "admin", Reason: "it is\nback"}}, retried)
+		require.Empty(t, abandoned)
+		require.Empty(t, h.patcher.cancels)
+	}
+}
+
+// A decision without a reason, with one that says nothing or cannot be stored, or
+// with a name of its own for who decides, is refused by name; a reason of the
+// longest kind passes.
+func TestDecisionsNeedAReason(t *testing.T) {
+	for body, field := range map[string]string{
+		``: "", `{}`: "reason", `{"reason":""}`: "reason", `{"reason":null}`: "reason", `{"reason":" \t\r\n"}`: "reason",
+		`{"reason":"a\u0000"}`: "reason", `{"reason":"\u0085"}`: "reason", `{"reason":"` + strings.Repeat("a", 1025) + `"}`: "reason",
+		`{"reason":"` + strings.Repeat("é", 513) + `"}`: "reason", `{"reason":"why","actor":"boss"}`: "actor",
+	} {
+		for _, path := range decisions {
+			h := build(t)
+			got := h.call(t, http.MethodPost, path, body)
+			if body == "" {
+				got.refused(t, http.StatusUnsupportedMediaType, "unsupported_media_type")
+			} else {
+				got.blames(t, field)
+			}
+			h.patcher.untouched(t)
+		}
+	}
+	for _, reason := range []string{strings.Repeat("é", 512), "a", "\n why \n", "\u00e9"} {
+		h := build(t)
+		require.Equal(t, http.StatusAccepted, h.call(t, http.MethodPost, retryPath, told(t, contract.OperatorCommand{Reason: reason})).status)
+		require.Equal(t, reason, h.patcher.retries[0].Reason)
+	}
+}
+
+// What the patcher itself finds wrong with a reason is the caller's to mend.
+func TestDecisionIsRefusedByThePatcher(t *testing.T) {
+	h := build(t)
+	h.patcher.steer = func(_ context.Context, _ string, command patch.Command) (patch.Handle, error) {
+		return patch.Handle{}, command.Validate()
+	}
+	h.call(t, http.MethodPost, retryPath, `{"reason":"\u3000"}`).blames(t, "reason")
 }
 
 // dryRun asks what the patch would do, of this record and this version; nil ones

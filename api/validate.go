@@ -80,21 +80,28 @@ func checkQuery(target *url.URL, op endpoint) *problem {
 			return mend(patch.Truncate(key, maxFieldName), "is an unknown query key, "+want)
 		case len(given) > 1:
 			return mend(key, "is in the query more than once, want it once")
-		case strings.Trim(given[0], digits) != "" && op.takesNumber(key):
+		case !op.isPlain(key, given[0]):
 			return mend(key, "want "+wanted(op.parameters.GetByInAndName(openapi3.ParameterInQuery, key).Schema.Value))
 		}
 	}
 	return nil
 }
 
-// digits are what a number in a query is made of: whoever reads numbers more
-// generously would take a sign, too.
+// digits are what a number in a query is made of.
 const digits = "0123456789"
 
-// takesNumber reports whether the key of the query is a number.
-func (op endpoint) takesNumber(key string) bool {
+// isPlain reports whether a number or a truth value in the query is written as
+// the contract means it: whoever reads them more generously would take a sign,
+// or a T.
+func (op endpoint) isPlain(key, value string) bool {
 	parameter := op.parameters.GetByInAndName(openapi3.ParameterInQuery, key)
-	return parameter != nil && parameter.Schema.Value.Type.Is(openapi3.TypeInteger)
+	switch {
+	case parameter.Schema.Value.Type.Is(openapi3.TypeInteger):
+		return strings.Trim(value, digits) == ""
+	case parameter.Schema.Value.Type.Is(openapi3.TypeBoolean):
+		return value == "true" || value == "false"
+	}
+	return true
 }
 
 // onceEach refuses a header of the operation that is there more than once.

@@ -75,7 +75,8 @@ func TestOperationIsToldWhole(t *testing.T) {
 // problem, with all that operators decided.
 func TestResultIsToldWhole(t *testing.T) {
 	undo := patch.Undo{
-		Line: patch.LineAbandoned, RowStatus: runtime.StatusRunning, Row: from, Container: "engine:1.4.3", Told: "in a sentence",
+		Line: patch.LineAbandoned, RowStatus: runtime.StatusRunning, Row: from, Container: "engine:1.4.3", Fence: 2 * patch.FenceStep,
+		Told: "in a sentence",
 		Decisions: []patch.Decision{
 			{Update: "retry", Command: patch.Command{Actor: "ops", Reason: "it is back"}},
 			{Update: "abandon", Command: patch.Command{Actor: "boss", Reason: "it is not"}},
@@ -83,7 +84,8 @@ func TestResultIsToldWhole(t *testing.T) {
 	}
 	requireWhole(t, undo)
 	result := patch.Result{
-		PatchID: somePatch, GameID: "demo-1", WorkflowID: "patch-runtime/demo-1", RunID: "run-2", Outcome: operation.OutcomeFailure,
+		PatchID: somePatch, GameID: "demo-1", WorkflowID: "patch-runtime/demo-1", RunID: "run-2",
+		Kind: operation.OpKindReconcile, Outcome: operation.OutcomeFailure,
 		Code: patch.CodeConflict, Message: "version: it changed", Field: "version", Noop: true, From: from, To: to,
 		Runtime: &wholeRecord, Undo: &undo, StartedAt: moment, FinishedAt: *later(1),
 	}

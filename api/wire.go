@@ -2,6 +2,7 @@ package api
 
 import (
 	"galaxy/gamemaster/api/contract"
+	"galaxy/gamemaster/internal/domain/drift"
 	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
@@ -93,6 +94,7 @@ func undoOf(undo *patch.Undo) contract.Undo {
 		RowStatus: string(undo.RowStatus),
 		Row:       imageOf(undo.Row),
 		Container: undo.Container,
+		Fence:     undo.Fence,
 		Told:      undo.Told,
 	}
 	for _, decision := range undo.Decisions {
@@ -126,6 +128,7 @@ func closedPatch(handle patch.Handle, result patch.Result) contract.Patch {
 	told := contract.Patch{
 		PatchID: handle.PatchID, WorkflowID: handle.WorkflowID, RunID: handle.RunID, GameID: gameOfHandle(handle),
 		State:      contract.StateClosed,
+		Kind:       string(result.Kind),
 		Outcome:    contract.Outcome(result.Outcome),
 		Code:       string(result.Code),
 		Message:    shown(result.Code, result.Message),
@@ -189,4 +192,40 @@ func each[T, U any](rows []T, told func(T) U) []U {
 		all = append(all, told(row))
 	}
 	return all
+}
+
+func findingOf(finding drift.Finding) contract.DriftFinding {
+	return contract.DriftFinding{
+		ID:     finding.ID,
+		GameID: finding.GameID,
+		Kind:   contract.DriftKind(finding.Kind),
+		Record: contract.DriftRecord{
+			Status:   contract.RuntimeStatus(finding.RecordStatus),
+			Version:  finding.RecordVersion,
+			ImageRef: finding.RecordImageRef,
+		},
+		Container: contract.DriftContainer{
+			ImageRef: finding.Container.ImageRef,
+			Status:   finding.Container.Status,
+			Running:  finding.Container.Running,
+		},
+		FirstSeenAt: finding.FirstSeenAt,
+		LastSeenAt:  finding.LastSeenAt,
+		ResolvedAt:  finding.ResolvedAt,
+	}
+}
+
+// passOf tells a pass that has finished.
+func passOf(pass drift.Pass) contract.DriftPass {
+	told := contract.DriftPass{
+		ID: pass.ID, StartedAt: pass.StartedAt,
+		Counts: &contract.DriftCounts{
+			Checked: pass.Checked, InSync: pass.InSync, ImageDrift: pass.ImageDrift, Missing: pass.Missing,
+			Extra: pass.Extra, Skipped: pass.Skipped, Unknown: pass.Unknown,
+		},
+	}
+	if pass.FinishedAt != nil {
+		told.FinishedAt = *pass.FinishedAt
+	}
+	return told
 }

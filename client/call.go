@@ -31,6 +31,10 @@ func (p parameter) text() string {
 		if value == 0 {
 			return ""
 		}
+	case bool:
+		if !value {
+			return ""
+		}
 	}
 	return fmt.Sprint(p.value)
 }

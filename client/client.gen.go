@@ -14,6 +14,13 @@ const (
 	CheckSkipped CheckStatus = "skipped"
 )
 
+// Defines values for DriftKind.
+const (
+	DriftExtra   DriftKind = "extra"
+	DriftImage   DriftKind = "image_drift"
+	DriftMissing DriftKind = "missing"
+)
+
 // Defines values for EngineVersionStatus.
 const (
 	EngineVersionActive     EngineVersionStatus = "active"
@@ -49,6 +56,7 @@ const (
 	CodeEngineVersionNotFound Code = "engine_version_not_found"
 	CodeForbidden             Code = "forbidden"
 	CodeIdempotencyKeyReused  Code = "idempotency_key_reused"
+	CodeInDoubt               Code = "in_doubt"
 	CodeInternalError         Code = "internal_error"
 	CodeInvalidRequest        Code = "invalid_request"
 	CodeInvalidTransition     Code = "invalid_transition"
@@ -56,6 +64,7 @@ const (
 	CodeMisdirectedRequest    Code = "misdirected_request"
 	CodeNoPreviousVersion     Code = "no_previous_version"
 	CodeNotFound              Code = "not_found"
+	CodeNotInDoubt            Code = "not_in_doubt"
 	CodePatchClosed           Code = "patch_closed"
 	CodePatchInProgress       Code = "patch_in_progress"
 	CodePatchNotFound         Code = "patch_not_found"
@@ -67,9 +76,16 @@ const (
 	CodeSemverPatchOnly       Code = "semver_patch_only"
 	CodeServiceUnavailable    Code = "service_unavailable"
 	CodeStatusConflict        Code = "status_conflict"
+	CodeTerminated            Code = "terminated"
 	CodeTooManyRequests       Code = "too_many_requests"
 	CodeUnauthorized          Code = "unauthorized"
 	CodeUnsupportedMediaType  Code = "unsupported_media_type"
+)
+
+// Defines values for ReconcileMode.
+const (
+	ModeAdopt   ReconcileMode = "adopt"
+	ModeEnforce ReconcileMode = "enforce"
 )
 
 // Defines values for RuntimeStatus.
@@ -123,6 +139,133 @@ type Decision struct {
 	//
 	// Example: retry
 	Update string `json:"update"`
+}
+
+// DriftContainer What Runtime Manager said of the container; both texts are empty when there was none.
+type DriftContainer struct {
+	// ImageRef Example: registry.example/galaxy/engine:1.4.2
+	ImageRef string `json:"image_ref"`
+
+	// Running It serves its game.
+	//
+	// Example: true
+	Running bool `json:"running"`
+
+	// Status Runtime Manager's own word.
+	//
+	// Example: running
+	Status string `json:"status"`
+}
+
+// DriftCounts What the pass came to, in records.
+type DriftCounts struct {
+	// Checked Those that were compared.
+	//
+	// Example: 120
+	Checked int64 `json:"checked"`
+
+	// Extra Example: 0
+	Extra int64 `json:"extra"`
+
+	// ImageDrift Example: 1
+	ImageDrift int64 `json:"image_drift"`
+
+	// InSync Example: 119
+	InSync int64 `json:"in_sync"`
+
+	// Missing Example: 0
+	Missing int64 `json:"missing"`
+
+	// Skipped Those whose game had an open patch.
+	//
+	// Example: 2
+	Skipped int64 `json:"skipped"`
+
+	// Unknown Those whose container Runtime Manager did not tell of.
+	//
+	// Example: 0
+	Unknown int64 `json:"unknown"`
+}
+
+// DriftFinding A difference between a record and its container, as the watch saw it last.
+type DriftFinding struct {
+	// Container What Runtime Manager said of the container; both texts are empty when there was none.
+	Container DriftContainer `json:"container"`
+
+	// FirstSeenAt Example: 2026-03-01T12:00:00Z
+	FirstSeenAt time.Time `json:"first_seen_at"`
+
+	// GameID Example: demo-1
+	GameID string `json:"game_id"`
+
+	// ID Example: 7
+	ID int64 `json:"id"`
+
+	// Kind `image_drift`: the container is up on another image than the record's. `missing`: the record wants a container,
+	// and none is up. `extra`: a container is up, and the record says that the game is stopped or finished.
+	//
+	//
+	// Example: image_drift
+	Kind DriftKind `json:"kind"`
+
+	// LastSeenAt Example: 2026-03-01T12:10:00Z
+	LastSeenAt time.Time `json:"last_seen_at"`
+
+	// Record What the record said.
+	Record DriftRecord `json:"record"`
+
+	// ResolvedAt When a pass found it no longer; null while it is open.
+	ResolvedAt *time.Time `json:"resolved_at"`
+}
+
+// DriftKind `image_drift`: the container is up on another image than the record's. `missing`: the record wants a container,
+// and none is up. `extra`: a container is up, and the record says that the game is stopped or finished.
+//
+// Example: image_drift
+type DriftKind string
+
+// DriftPage defines model for DriftPage.
+type DriftPage struct {
+	Findings []DriftFinding `json:"findings"`
+
+	// LastPass The pass that finished last; missing while none has.
+	LastPass *DriftPass `json:"last_pass,omitempty"`
+
+	// NextCursor Gives the next page; missing on the last one.
+	//
+	// Example: eyJ0IjoiMjAyNi0wMy0wMVQxMjowMDowMFoiLCJrIjoiZGVtby0xIn0
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// DriftPass One walk of the watch over all records.
+type DriftPass struct {
+	// Counts Missing for a caller who is limited to some games.
+	Counts *DriftCounts `json:"counts,omitempty"`
+
+	// FinishedAt Example: 2026-03-01T12:10:04Z
+	FinishedAt time.Time `json:"finished_at"`
+
+	// ID The run that made it.
+	//
+	// Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
+	ID string `json:"id"`
+
+	// StartedAt Example: 2026-03-01T12:10:00Z
+	StartedAt time.Time `json:"started_at"`
+}
+
+// DriftRecord What the record said.
+type DriftRecord struct {
+	// ImageRef Example: registry.example/galaxy/engine:1.4.3
+	ImageRef string `json:"image_ref"`
+
+	// Status Where a game is in its life.
+	//
+	// Example: running
+	Status RuntimeStatus `json:"status"`
+
+	// Version Example: 1.4.3
+	Version string `json:"version"`
 }
 
 // DryRun Only answer what would be done, and touch nothing.
@@ -278,7 +421,9 @@ type Operation struct {
 	// Noop Example: false
 	Noop bool `json:"noop"`
 
-	// OpKind Example: patch
+	// OpKind `patch` or `reconcile`.
+	//
+	// Example: patch
 	OpKind string `json:"op_kind"`
 
 	// OpSource Example: admin_rest
@@ -323,6 +468,16 @@ type OperationPage struct {
 	Operations []Operation `json:"operations"`
 }
 
+// OperatorCommand What an operator tells a patch that waits for one.
+//
+// Example: {"reason":"Runtime Manager is back"}
+type OperatorCommand struct {
+	// Reason Why, for the audit log, with the caller's name; at most 1024 bytes, may have several lines.
+	//
+	// Example: Runtime Manager is back
+	Reason string `json:"reason"`
+}
+
 // Outcome Example: success
 type Outcome string
 
@@ -358,6 +513,11 @@ type Patch struct {
 	// GameID Example: demo-1
 	GameID string `json:"game_id"`
 
+	// Kind `reconcile` when it brings record and container together; missing on a patch, and where only the run itself would know.
+	//
+	// Example: reconcile
+	Kind string `json:"kind,omitempty,omitzero"`
+
 	// LastError What the latest failure of an open patch said.
 	//
 	// Example: runtime manager unavailable: HTTP 503
@@ -367,6 +527,9 @@ type Patch struct {
 	//
 	// Example: runtime status changed during the patch
 	Message string `json:"message,omitempty,omitzero"`
+
+	// Mode Of a reconciliation that is open, where it is known.
+	Mode ReconcileMode `json:"mode,omitempty,omitzero"`
 
 	// Noop The game was on the version already and nothing was recreated.
 	//
@@ -379,7 +542,7 @@ type Patch struct {
 	// PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
 	PatchID string `json:"patch_id"`
 
-	// Phase Where the patch is: `validating`, `patching`, `recording`, `auditing`, `compensating`, `needs_operator`, `done`; missing when no worker tells.
+	// Phase Where the patch is: `validating`, `patching`, `recording`, `auditing`, `compensating`, `needs_operator`, `done`; missing when no worker tells. In `needs_operator` it waits to be retried or abandoned.
 	//
 	// Example: patching
 	Phase string `json:"phase,omitempty,omitzero"`
@@ -585,6 +748,34 @@ type Readiness struct {
 // Example: security fix
 type Reason = string
 
+// ReconcileMode `enforce`: the container follows the record. `adopt`: the record follows the container.
+//
+// Example: enforce
+type ReconcileMode string
+
+// ReconcileRequest Example: {"mode":"enforce","reason":"somebody changed the container by hand","source_ref":"ticket-8"}
+type ReconcileRequest struct {
+	// Mode `enforce`: the container follows the record. `adopt`: the record follows the container.
+	//
+	// Example: enforce
+	Mode ReconcileMode `json:"mode"`
+
+	// OpSource How the request came in; `admin_rest` if it is missing or unknown. Known are `admin_rest`, `admin_cli` and `system`.
+	//
+	// Example: admin_rest
+	OpSource OpSource `json:"op_source,omitempty,omitzero"`
+
+	// Reason For the audit log; at most 1024 bytes, may have several lines.
+	//
+	// Example: security fix
+	Reason Reason `json:"reason,omitempty,omitzero"`
+
+	// SourceRef The caller's own reference; at most 256 bytes. The caller's name if it is left out.
+	//
+	// Example: ticket-7
+	SourceRef SourceRef `json:"source_ref,omitempty,omitzero"`
+}
+
 // RegisterRuntime Example: {"engine_version":"1.4.3","game_id":"demo-1"}
 type RegisterRuntime struct {
 	// EngineVersion Example: 1.4.3
@@ -729,6 +920,11 @@ type Undo struct {
 	// Decisions What operators decided on the way.
 	Decisions []Decision `json:"decisions,omitempty,omitzero"`
 
+	// Fence The number below which Runtime Manager refuses every call for the game; missing when nothing was under way, or it knows no such numbers.
+	//
+	// Example: 2097152
+	Fence int64 `json:"fence,omitempty,omitzero"`
+
 	// Line `left_alone`, `in_line`, `recreated`, `missing` or `abandoned`.
 	//
 	// Example: recreated
@@ -799,6 +995,24 @@ type Limit = int
 
 // Prefer defines model for Prefer.
 type Prefer = string
+
+// ListDriftParams defines parameters for ListDrift.
+type ListDriftParams struct {
+	// GameID Keeps the findings of that game.
+	GameID GameID `form:"game_id,omitempty" json:"game_id,omitempty,omitzero"`
+
+	// Kind Keeps the findings of that kind.
+	Kind DriftKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Resolved Adds the resolved findings to the open ones.
+	Resolved bool `form:"resolved,omitempty" json:"resolved,omitempty,omitzero"`
+
+	// Limit How many to answer at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
 
 // ListEngineVersionsParams defines parameters for ListEngineVersions.
 type ListEngineVersionsParams struct {
@@ -888,6 +1102,13 @@ type PatchRuntimeParams struct {
 	Prefer Prefer `json:"Prefer,omitempty,omitzero"`
 }
 
+// ReconcileRuntimeParams defines parameters for ReconcileRuntime.
+type ReconcileRuntimeParams struct {
+	// Prefer `wait=N` waits up to N seconds, at most 60; `respond-async` waits for nothing (RFC 7240). While very many callers
+	// wait, the answer is 202 at once.
+	Prefer Prefer `json:"Prefer,omitempty,omitzero"`
+}
+
 // RollbackRuntimeParams defines parameters for RollbackRuntime.
 type RollbackRuntimeParams struct {
 	// IdempotencyKey Makes a repeated request the same patch, for at least 30 days: bare, or as the quoted string of
@@ -904,8 +1125,14 @@ type RollbackRuntimeParams struct {
 // PutEngineVersionJSONRequestBody defines body for PutEngineVersion for application/json ContentType.
 type PutEngineVersionJSONRequestBody = PutEngineVersion
 
+// AbandonPatchJSONRequestBody defines body for AbandonPatch for application/json ContentType.
+type AbandonPatchJSONRequestBody = OperatorCommand
+
 // CancelPatchJSONRequestBody defines body for CancelPatch for application/json ContentType.
 type CancelPatchJSONRequestBody = CancelRequest
+
+// RetryPatchJSONRequestBody defines body for RetryPatch for application/json ContentType.
+type RetryPatchJSONRequestBody = OperatorCommand
 
 // RegisterRuntimeJSONRequestBody defines body for RegisterRuntime for application/json ContentType.
 type RegisterRuntimeJSONRequestBody = RegisterRuntime
@@ -916,6 +1143,9 @@ type UpdateRuntimeEngineHealthJSONRequestBody = EngineHealth
 // PatchRuntimeJSONRequestBody defines body for PatchRuntime for application/json ContentType.
 type PatchRuntimeJSONRequestBody = PatchRequest
 
+// ReconcileRuntimeJSONRequestBody defines body for ReconcileRuntime for application/json ContentType.
+type ReconcileRuntimeJSONRequestBody = ReconcileRequest
+
 // RollbackRuntimeJSONRequestBody defines body for RollbackRuntime for application/json ContentType.
 type RollbackRuntimeJSONRequestBody = RollbackRequest
 
@@ -924,6 +1154,21 @@ type UpdateRuntimeSchedulingJSONRequestBody = Scheduling
 
 // UpdateRuntimeStatusJSONRequestBody defines body for UpdateRuntimeStatus for application/json ContentType.
 type UpdateRuntimeStatusJSONRequestBody = UpdateStatus
+
+// listDriftCall is GET /api/v1/internal/drift.
+func listDriftCall(params ListDriftParams) call {
+	return call{
+		method: http.MethodGet,
+		path:   "/api/v1/internal/drift",
+		query: []parameter{
+			{"game_id", params.GameID},
+			{"kind", params.Kind},
+			{"resolved", params.Resolved},
+			{"limit", params.Limit},
+			{"cursor", params.Cursor},
+		},
+	}
+}
 
 // listEngineVersionsCall is GET /api/v1/internal/engine-versions.
 func listEngineVersionsCall(params ListEngineVersionsParams) call {
@@ -1012,11 +1257,31 @@ func getPatchCall(patchID PatchID) call {
 	}
 }
 
+// abandonPatchCall is POST /api/v1/internal/patches/{patch_id}/abandon.
+func abandonPatchCall(patchID PatchID, body OperatorCommand) call {
+	return call{
+		method: http.MethodPost,
+		path:   "/api/v1/internal/patches/{patch_id}/abandon",
+		inPath: []parameter{{"patch_id", patchID}},
+		body:   body,
+	}
+}
+
 // cancelPatchCall is POST /api/v1/internal/patches/{patch_id}/cancel.
 func cancelPatchCall(patchID PatchID, body CancelRequest) call {
 	return call{
 		method: http.MethodPost,
 		path:   "/api/v1/internal/patches/{patch_id}/cancel",
+		inPath: []parameter{{"patch_id", patchID}},
+		body:   body,
+	}
+}
+
+// retryPatchCall is POST /api/v1/internal/patches/{patch_id}/retry.
+func retryPatchCall(patchID PatchID, body OperatorCommand) call {
+	return call{
+		method: http.MethodPost,
+		path:   "/api/v1/internal/patches/{patch_id}/retry",
 		inPath: []parameter{{"patch_id", patchID}},
 		body:   body,
 	}
@@ -1106,6 +1371,19 @@ func patchRuntimeCall(gameID GameID, params PatchRuntimeParams, body PatchReques
 		inPath: []parameter{{"game_id", gameID}},
 		headers: []parameter{
 			{"Idempotency-Key", params.IdempotencyKey},
+			{"Prefer", params.Prefer},
+		},
+		body: body,
+	}
+}
+
+// reconcileRuntimeCall is POST /api/v1/internal/runtimes/{game_id}/reconcile.
+func reconcileRuntimeCall(gameID GameID, params ReconcileRuntimeParams, body ReconcileRequest) call {
+	return call{
+		method: http.MethodPost,
+		path:   "/api/v1/internal/runtimes/{game_id}/reconcile",
+		inPath: []parameter{{"game_id", gameID}},
+		headers: []parameter{
 			{"Prefer", params.Prefer},
 		},
 		body: body,

@@ -27,8 +27,9 @@
 // is sent again up to three times, with growing pauses and no sooner than the
 // answer's Retry-After. That is done only where sending twice does no more than
 // sending once: for reads, PUT and DELETE, for [Client.Patch] and
-// [Client.Rollback], which carry an Idempotency-Key that stays the same, and for
-// the few other POST requests of that kind. What is not of that kind is sent
+// [Client.Rollback], which carry an Idempotency-Key that stays the same, for
+// [Client.Reconcile], which finds nothing left to do then, and for the few other
+// POST requests of that kind. What is not of that kind is sent
 // again only when the API has certainly not acted on it: after 429, or when no
 // connection came about. The context bounds it all.
 package client

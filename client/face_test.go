@@ -80,6 +80,23 @@ func faceOf(c *client.Client) map[string]func(context.Context) (string, error) {
 			patch, err := c.CancelPatch(ctx, patchID, "")
 			return patch.GameID, err
 		},
+		"retryPatch": func(ctx context.Context) (string, error) {
+			patch, err := c.RetryPatch(ctx, patchID, "Runtime Manager\nis back")
+			return patch.GameID, err
+		},
+		"abandonPatch": func(ctx context.Context) (string, error) {
+			patch, err := c.AbandonPatch(ctx, patchID, "the host is gone")
+			return patch.GameID, err
+		},
+		"reconcileRuntime": func(ctx context.Context) (string, error) {
+			patch, err := c.Reconcile(ctx, gameID, client.ReconcileRequest{Mode: client.ModeEnforce},
+				client.ReconcileOptions{Wait: new(90 * time.Second)})
+			return patch.GameID, err
+		},
+		"listDrift": func(ctx context.Context) (string, error) {
+			page, err := c.ListDrift(ctx, client.ListDriftParams{GameID: gameID, Kind: client.DriftImage, Resolved: true})
+			return page.Findings[0].GameID, err
+		},
 		"listOperations": func(ctx context.Context) (string, error) {
 			page, err := c.ListOperations(ctx, client.ListOperationsParams{
 				Outcome: client.OutcomeFailure, ErrorCode: "conflict", Since: at, Until: at.Add(time.Hour),
@@ -159,11 +176,14 @@ func TestCodes(t *testing.T) {
 		client.CodeConflict:              "conflict",
 		client.CodePatchInProgress:       "patch_in_progress",
 		client.CodeCancelled:             "cancelled",
+		client.CodeTerminated:            "terminated",
 		client.CodeServiceUnavailable:    "service_unavailable",
 		client.CodeInternalError:         "internal_error",
 		client.CodeNotFound:              "not_found",
 		client.CodePatchNotFound:         "patch_not_found",
 		client.CodePatchClosed:           "patch_closed",
+		client.CodeInDoubt:               "in_doubt",
+		client.CodeNotInDoubt:            "not_in_doubt",
 		client.CodeNoPreviousVersion:     "no_previous_version",
 		client.CodeRuntimeExists:         "runtime_exists",
 		client.CodeStatusConflict:        "status_conflict",
@@ -224,6 +244,7 @@ func TestWalks(t *testing.T) {
 		"listRuntimes":          games(c.AllRuntimes(ctx, client.ListRuntimesParams{}), func(r client.Runtime) string { return r.GameID }),
 		"listDueRuntimes":       games(c.AllDueRuntimes(ctx, client.ListDueRuntimesParams{}), func(r client.Runtime) string { return r.GameID }),
 		"listPatches":           games(c.AllPatches(ctx, client.ListPatchesParams{}), func(p client.Patch) string { return p.GameID }),
+		"listDrift":             games(c.AllDrift(ctx, client.ListDriftParams{}), func(f client.DriftFinding) string { return f.GameID }),
 		"listOperations":        games(c.AllOperations(ctx, client.ListOperationsParams{}), func(o client.Operation) string { return o.GameID }),
 		"listRuntimeOperations": games(c.AllRuntimeOperations(ctx, gameID, client.ListRuntimeOperationsParams{}), func(o client.Operation) string { return o.GameID }),
 	} {

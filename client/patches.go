@@ -35,14 +35,19 @@ func (o PatchOptions) headers() (key, prefer string) {
 	if key = o.IdempotencyKey; key == "" {
 		key = rand.Text()
 	}
+	return key, preferOf(o.Wait)
+}
+
+// preferOf is a wait as it is sent.
+func preferOf(wait *time.Duration) string {
 	switch {
-	case o.Wait == nil:
-		return key, ""
-	case *o.Wait <= 0:
-		return key, "respond-async"
+	case wait == nil:
+		return ""
+	case *wait <= 0:
+		return "respond-async"
 	}
-	seconds := (min(*o.Wait, MaxWait) + time.Second - 1) / time.Second
-	return key, "wait=" + strconv.Itoa(int(seconds))
+	seconds := (min(*wait, MaxWait) + time.Second - 1) / time.Second
+	return "wait=" + strconv.Itoa(int(seconds))
 }
 
 // errDryRun keeps a request that was meant to touch nothing from being carried
@@ -57,7 +62,7 @@ var errDryRun = errors.New("dry_run: is not for this method, ask for a plan inst
 //
 // Codes: CodeRuntimeNotFound, CodeEngineVersionNotFound, CodeRuntimeNotRunning,
 // CodeSemverPatchOnly, CodePreconditionFailed, CodePatchInProgress, CodeConflict,
-// CodeCancelled, CodeIdempotencyKeyReused, CodeServiceUnavailable.
+// CodeCancelled, CodeTerminated, CodeIdempotencyKeyReused, CodeServiceUnavailable.
 func (c *Client) Patch(ctx context.Context, gameID string, request PatchRequest, options PatchOptions) (Patch, error) {
 	if request.DryRun {
 		return Patch{}, errDryRun
@@ -107,11 +112,38 @@ func (c *Client) GetPatch(ctx context.Context, patchID string) (Patch, error) {
 
 // CancelPatch asks an open patch to stop and returns it as it stood; an empty
 // reason is none. One that has changed the record already goes on to its end.
-// When a first answer was lost, CodePatchClosed may mean that it was stopped.
+// When a first answer was lost, CodePatchClosed may mean that it was stopped. One
+// that waits for an operator is not stopped: see [Client.RetryPatch] and
+// [Client.AbandonPatch].
 //
-// Codes: CodePatchClosed, CodePatchNotFound.
+// Codes: CodePatchClosed, CodeInDoubt, CodePatchNotFound.
 func (c *Client) CancelPatch(ctx context.Context, patchID, reason string) (Patch, error) {
 	asked := cancelPatchCall(patchID, CancelRequest{Reason: reason})
+	asked.repeatable = true
+	return ask[Patch](ctx, c, asked)
+}
+
+// RetryPatch has a patch that waits for an operator try again to bring container
+// and record together, and returns it as soon as it has taken that; reason is
+// required. Sent twice it may have the patch try twice, which does no harm, so
+// that it is sent again when its answer is lost. CodeNotInDoubt or
+// CodePatchClosed may then mean that the first one was taken: look at the patch.
+//
+// Codes: CodeNotInDoubt, CodePatchClosed, CodePatchNotFound.
+func (c *Client) RetryPatch(ctx context.Context, patchID, reason string) (Patch, error) {
+	asked := retryPatchCall(patchID, OperatorCommand{Reason: reason})
+	asked.repeatable = true
+	return ask[Patch](ctx, c, asked)
+}
+
+// AbandonPatch has a patch that waits for an operator end as the failure that it
+// is, with container and record left as they are; reason is required. It is sent
+// again when its answer is lost, since it can only end this one patch.
+// CodePatchClosed may then mean that the first one was taken.
+//
+// Codes: CodeNotInDoubt, CodePatchClosed, CodePatchNotFound.
+func (c *Client) AbandonPatch(ctx context.Context, patchID, reason string) (Patch, error) {
+	asked := abandonPatchCall(patchID, OperatorCommand{Reason: reason})
 	asked.repeatable = true
 	return ask[Patch](ctx, c, asked)
 }

@@ -57,6 +57,26 @@ func cancel(ctx context.Context, c *client.Client) error {
 	return err
 }
 
+func again(ctx context.Context, c *client.Client) error {
+	_, err := c.RetryPatch(ctx, patchID, "it is back")
+	return err
+}
+
+func abandon(ctx context.Context, c *client.Client) error {
+	_, err := c.AbandonPatch(ctx, patchID, "it is gone")
+	return err
+}
+
+func reconcile(ctx context.Context, c *client.Client) error {
+	_, err := c.Reconcile(ctx, gameID, client.ReconcileRequest{Mode: client.ModeAdopt}, client.ReconcileOptions{})
+	return err
+}
+
+func drifted(ctx context.Context, c *client.Client) error {
+	_, err := c.ListDrift(ctx, client.ListDriftParams{})
+	return err
+}
+
 func patch(ctx context.Context, c *client.Client) error {
 	_, err := c.Patch(ctx, gameID, client.PatchRequest{Version: version}, client.PatchOptions{})
 	return err
@@ -108,6 +128,14 @@ func TestWhatIsRetried(t *testing.T) {
 		{"deprecate", deprecate, later(), all},
 		{"activate", activate, lost, all},
 		{"cancel", cancel, page, all},
+		{"retry", again, later(), all},
+		{"retry, lost", again, lost, all},
+		{"abandon", abandon, later(), all},
+		{"abandon, lost", abandon, lost, all},
+		{"reconcile", reconcile, later(), all},
+		{"reconcile, lost", reconcile, lost, all},
+		{"reconcile that may have been started", reconcile, unsure, all},
+		{"drift", drifted, later(), all},
 		{"patch", patch, later(), all},
 		{"patch, lost", patch, lost, all},
 		{"patch that may have been started", patch, unsure, all},
@@ -123,6 +151,9 @@ func TestWhatIsRetried(t *testing.T) {
 		{"move, later", move, later(), 1},
 		{"move, lost", move, lost, 1},
 		{"patch that has ended", patch, ended, 1},
+		{"reconcile that has ended", reconcile, ended, 1},
+		{"retry in no doubt", again, problem(http.StatusConflict, "not_in_doubt"), 1},
+		{"abandon what has ended", abandon, problem(http.StatusConflict, "patch_closed"), 1},
 		{"read, tomorrow", get, tomorrow, 1},
 		{"read, internal error", get, problem(http.StatusInternalServerError, "internal_error"), 1},
 		{"read, not found", get, problem(http.StatusNotFound, "runtime_not_found"), 1},
@@ -179,6 +210,13 @@ func TestWait(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, client.StateClosed, got.State)
 		require.Equal(t, []string{row.sent}, s.sent("Prefer"))
+
+		s = answering(ok(closedPatch))
+		got, err = newClient(t, s).Reconcile(t.Context(), gameID, client.ReconcileRequest{Mode: client.ModeEnforce}, client.ReconcileOptions{Wait: row.wait})
+		require.NoError(t, err)
+		require.Equal(t, client.StateClosed, got.State)
+		require.Equal(t, []string{row.sent}, s.sent("Prefer"))
+		require.Equal(t, []string{""}, s.sent("Idempotency-Key"))
 	}
 }
 

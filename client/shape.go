@@ -12,6 +12,7 @@ func (p OperationPage) isWhole() bool       { return p.Operations != nil }
 func (p Patch) isWhole() bool               { return p.PatchID != "" }
 func (p PatchPage) isWhole() bool           { return p.Patches != nil }
 func (p PatchPlan) isWhole() bool           { return p.DryRun && p.Checks != nil }
+func (p DriftPage) isWhole() bool           { return p.Findings != nil }
 func (l EngineVersionList) isWhole() bool   { return l.EngineVersions != nil }
 func (v EngineVersionDetail) isWhole() bool { return v.Version != "" }
 func (h Health) isWhole() bool              { return h.Status != "" }

@@ -39,6 +39,27 @@ func (e CheckStatus) Valid() bool {
 	}
 }
 
+// Defines values for DriftKind.
+const (
+	DriftExtra   DriftKind = "extra"
+	DriftImage   DriftKind = "image_drift"
+	DriftMissing DriftKind = "missing"
+)
+
+// Valid indicates whether the value is a known member of the DriftKind enum.
+func (e DriftKind) Valid() bool {
+	switch e {
+	case DriftExtra:
+		return true
+	case DriftImage:
+		return true
+	case DriftMissing:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for EngineVersionStatus.
 const (
 	EngineVersionActive     EngineVersionStatus = "active"
@@ -141,6 +162,7 @@ const (
 	ProblemCodeEngineVersionNotFound ProblemCode = "engine_version_not_found"
 	ProblemCodeForbidden             ProblemCode = "forbidden"
 	ProblemCodeIdempotencyKeyReused  ProblemCode = "idempotency_key_reused"
+	ProblemCodeInDoubt               ProblemCode = "in_doubt"
 	ProblemCodeInternalError         ProblemCode = "internal_error"
 	ProblemCodeInvalidRequest        ProblemCode = "invalid_request"
 	ProblemCodeInvalidTransition     ProblemCode = "invalid_transition"
@@ -148,6 +170,7 @@ const (
 	ProblemCodeMisdirectedRequest    ProblemCode = "misdirected_request"
 	ProblemCodeNoPreviousVersion     ProblemCode = "no_previous_version"
 	ProblemCodeNotFound              ProblemCode = "not_found"
+	ProblemCodeNotInDoubt            ProblemCode = "not_in_doubt"
 	ProblemCodePatchClosed           ProblemCode = "patch_closed"
 	ProblemCodePatchInProgress       ProblemCode = "patch_in_progress"
 	ProblemCodePatchNotFound         ProblemCode = "patch_not_found"
@@ -159,6 +182,7 @@ const (
 	ProblemCodeSemverPatchOnly       ProblemCode = "semver_patch_only"
 	ProblemCodeServiceUnavailable    ProblemCode = "service_unavailable"
 	ProblemCodeStatusConflict        ProblemCode = "status_conflict"
+	ProblemCodeTerminated            ProblemCode = "terminated"
 	ProblemCodeTooManyRequests       ProblemCode = "too_many_requests"
 	ProblemCodeUnauthorized          ProblemCode = "unauthorized"
 	ProblemCodeUnsupportedMediaType  ProblemCode = "unsupported_media_type"
@@ -181,6 +205,8 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeIdempotencyKeyReused:
 		return true
+	case ProblemCodeInDoubt:
+		return true
 	case ProblemCodeInternalError:
 		return true
 	case ProblemCodeInvalidRequest:
@@ -194,6 +220,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeNoPreviousVersion:
 		return true
 	case ProblemCodeNotFound:
+		return true
+	case ProblemCodeNotInDoubt:
 		return true
 	case ProblemCodePatchClosed:
 		return true
@@ -217,11 +245,31 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeStatusConflict:
 		return true
+	case ProblemCodeTerminated:
+		return true
 	case ProblemCodeTooManyRequests:
 		return true
 	case ProblemCodeUnauthorized:
 		return true
 	case ProblemCodeUnsupportedMediaType:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReconcileMode.
+const (
+	ModeAdopt   ReconcileMode = "adopt"
+	ModeEnforce ReconcileMode = "enforce"
+)
+
+// Valid indicates whether the value is a known member of the ReconcileMode enum.
+func (e ReconcileMode) Valid() bool {
+	switch e {
+	case ModeAdopt:
+		return true
+	case ModeEnforce:
 		return true
 	default:
 		return false
@@ -301,6 +349,133 @@ type Decision struct {
 	//
 	// Example: retry
 	Update string `json:"update"`
+}
+
+// DriftContainer What Runtime Manager said of the container; both texts are empty when there was none.
+type DriftContainer struct {
+	// ImageRef Example: registry.example/galaxy/engine:1.4.2
+	ImageRef string `json:"image_ref"`
+
+	// Running It serves its game.
+	//
+	// Example: true
+	Running bool `json:"running"`
+
+	// Status Runtime Manager's own word.
+	//
+	// Example: running
+	Status string `json:"status"`
+}
+
+// DriftCounts What the pass came to, in records.
+type DriftCounts struct {
+	// Checked Those that were compared.
+	//
+	// Example: 120
+	Checked int64 `json:"checked"`
+
+	// Extra Example: 0
+	Extra int64 `json:"extra"`
+
+	// ImageDrift Example: 1
+	ImageDrift int64 `json:"image_drift"`
+
+	// InSync Example: 119
+	InSync int64 `json:"in_sync"`
+
+	// Missing Example: 0
+	Missing int64 `json:"missing"`
+
+	// Skipped Those whose game had an open patch.
+	//
+	// Example: 2
+	Skipped int64 `json:"skipped"`
+
+	// Unknown Those whose container Runtime Manager did not tell of.
+	//
+	// Example: 0
+	Unknown int64 `json:"unknown"`
+}
+
+// DriftFinding A difference between a record and its container, as the watch saw it last.
+type DriftFinding struct {
+	// Container What Runtime Manager said of the container; both texts are empty when there was none.
+	Container DriftContainer `json:"container"`
+
+	// FirstSeenAt Example: 2026-03-01T12:00:00Z
+	FirstSeenAt time.Time `json:"first_seen_at"`
+
+	// GameID Example: demo-1
+	GameID string `json:"game_id"`
+
+	// ID Example: 7
+	ID int64 `json:"id"`
+
+	// Kind `image_drift`: the container is up on another image than the record's. `missing`: the record wants a container,
+	// and none is up. `extra`: a container is up, and the record says that the game is stopped or finished.
+	//
+	//
+	// Example: image_drift
+	Kind DriftKind `json:"kind"`
+
+	// LastSeenAt Example: 2026-03-01T12:10:00Z
+	LastSeenAt time.Time `json:"last_seen_at"`
+
+	// Record What the record said.
+	Record DriftRecord `json:"record"`
+
+	// ResolvedAt When a pass found it no longer; null while it is open.
+	ResolvedAt *time.Time `json:"resolved_at"`
+}
+
+// DriftKind `image_drift`: the container is up on another image than the record's. `missing`: the record wants a container,
+// and none is up. `extra`: a container is up, and the record says that the game is stopped or finished.
+//
+// Example: image_drift
+type DriftKind string
+
+// DriftPage defines model for DriftPage.
+type DriftPage struct {
+	Findings []DriftFinding `json:"findings"`
+
+	// LastPass The pass that finished last; missing while none has.
+	LastPass *DriftPass `json:"last_pass,omitempty"`
+
+	// NextCursor Gives the next page; missing on the last one.
+	//
+	// Example: eyJ0IjoiMjAyNi0wMy0wMVQxMjowMDowMFoiLCJrIjoiZGVtby0xIn0
+	NextCursor NextCursor `json:"next_cursor,omitempty,omitzero"`
+}
+
+// DriftPass One walk of the watch over all records.
+type DriftPass struct {
+	// Counts Missing for a caller who is limited to some games.
+	Counts *DriftCounts `json:"counts,omitempty"`
+
+	// FinishedAt Example: 2026-03-01T12:10:04Z
+	FinishedAt time.Time `json:"finished_at"`
+
+	// ID The run that made it.
+	//
+	// Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
+	ID string `json:"id"`
+
+	// StartedAt Example: 2026-03-01T12:10:00Z
+	StartedAt time.Time `json:"started_at"`
+}
+
+// DriftRecord What the record said.
+type DriftRecord struct {
+	// ImageRef Example: registry.example/galaxy/engine:1.4.3
+	ImageRef string `json:"image_ref"`
+
+	// Status Where a game is in its life.
+	//
+	// Example: running
+	Status RuntimeStatus `json:"status"`
+
+	// Version Example: 1.4.3
+	Version string `json:"version"`
 }
 
 // DryRun Only answer what would be done, and touch nothing.
@@ -456,7 +631,9 @@ type Operation struct {
 	// Noop Example: false
 	Noop bool `json:"noop"`
 
-	// OpKind Example: patch
+	// OpKind `patch` or `reconcile`.
+	//
+	// Example: patch
 	OpKind string `json:"op_kind"`
 
 	// OpSource Example: admin_rest
@@ -501,6 +678,16 @@ type OperationPage struct {
 	Operations []Operation `json:"operations"`
 }
 
+// OperatorCommand What an operator tells a patch that waits for one.
+//
+// Example: {"reason":"Runtime Manager is back"}
+type OperatorCommand struct {
+	// Reason Why, for the audit log, with the caller's name; at most 1024 bytes, may have several lines.
+	//
+	// Example: Runtime Manager is back
+	Reason string `json:"reason"`
+}
+
 // Outcome Example: success
 type Outcome string
 
@@ -536,6 +723,11 @@ type Patch struct {
 	// GameID Example: demo-1
 	GameID string `json:"game_id"`
 
+	// Kind `reconcile` when it brings record and container together; missing on a patch, and where only the run itself would know.
+	//
+	// Example: reconcile
+	Kind string `json:"kind,omitempty,omitzero"`
+
 	// LastError What the latest failure of an open patch said.
 	//
 	// Example: runtime manager unavailable: HTTP 503
@@ -545,6 +737,9 @@ type Patch struct {
 	//
 	// Example: runtime status changed during the patch
 	Message string `json:"message,omitempty,omitzero"`
+
+	// Mode Of a reconciliation that is open, where it is known.
+	Mode ReconcileMode `json:"mode,omitempty,omitzero"`
 
 	// Noop The game was on the version already and nothing was recreated.
 	//
@@ -557,7 +752,7 @@ type Patch struct {
 	// PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
 	PatchID string `json:"patch_id"`
 
-	// Phase Where the patch is: `validating`, `patching`, `recording`, `auditing`, `compensating`, `needs_operator`, `done`; missing when no worker tells.
+	// Phase Where the patch is: `validating`, `patching`, `recording`, `auditing`, `compensating`, `needs_operator`, `done`; missing when no worker tells. In `needs_operator` it waits to be retried or abandoned.
 	//
 	// Example: patching
 	Phase string `json:"phase,omitempty,omitzero"`
@@ -771,6 +966,34 @@ type Readiness struct {
 // Example: security fix
 type Reason = string
 
+// ReconcileMode `enforce`: the container follows the record. `adopt`: the record follows the container.
+//
+// Example: enforce
+type ReconcileMode string
+
+// ReconcileRequest Example: {"mode":"enforce","reason":"somebody changed the container by hand","source_ref":"ticket-8"}
+type ReconcileRequest struct {
+	// Mode `enforce`: the container follows the record. `adopt`: the record follows the container.
+	//
+	// Example: enforce
+	Mode ReconcileMode `json:"mode"`
+
+	// OpSource How the request came in; `admin_rest` if it is missing or unknown. Known are `admin_rest`, `admin_cli` and `system`.
+	//
+	// Example: admin_rest
+	OpSource OpSource `json:"op_source,omitempty,omitzero"`
+
+	// Reason For the audit log; at most 1024 bytes, may have several lines.
+	//
+	// Example: security fix
+	Reason Reason `json:"reason,omitempty,omitzero"`
+
+	// SourceRef The caller's own reference; at most 256 bytes. The caller's name if it is left out.
+	//
+	// Example: ticket-7
+	SourceRef SourceRef `json:"source_ref,omitempty,omitzero"`
+}
+
 // RegisterRuntime Example: {"engine_version":"1.4.3","game_id":"demo-1"}
 type RegisterRuntime struct {
 	// EngineVersion Example: 1.4.3
@@ -915,6 +1138,11 @@ type Undo struct {
 	// Decisions What operators decided on the way.
 	Decisions []Decision `json:"decisions,omitempty,omitzero"`
 
+	// Fence The number below which Runtime Manager refuses every call for the game; missing when nothing was under way, or it knows no such numbers.
+	//
+	// Example: 2097152
+	Fence int64 `json:"fence,omitempty,omitzero"`
+
 	// Line `left_alone`, `in_line`, `recreated`, `missing` or `abandoned`.
 	//
 	// Example: recreated
@@ -1038,6 +1266,24 @@ type Unauthorized = Problem
 // UnsupportedMediaType An answer from 400 up (RFC 9457).
 type UnsupportedMediaType = Problem
 
+// ListDriftParams defines parameters for ListDrift.
+type ListDriftParams struct {
+	// GameID Keeps the findings of that game.
+	GameID GameID `form:"game_id,omitempty" json:"game_id,omitempty,omitzero"`
+
+	// Kind Keeps the findings of that kind.
+	Kind DriftKind `form:"kind,omitempty" json:"kind,omitempty,omitzero"`
+
+	// Resolved Adds the resolved findings to the open ones.
+	Resolved bool `form:"resolved,omitempty" json:"resolved,omitempty,omitzero"`
+
+	// Limit How many to answer at most.
+	Limit Limit `form:"limit,omitempty" json:"limit,omitempty,omitzero"`
+
+	// Cursor The `next_cursor` of the page before.
+	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
+}
+
 // ListEngineVersionsParams defines parameters for ListEngineVersions.
 type ListEngineVersionsParams struct {
 	// Status Keeps the versions of that status.
@@ -1126,6 +1372,13 @@ type PatchRuntimeParams struct {
 	Prefer Prefer `json:"Prefer,omitempty,omitzero"`
 }
 
+// ReconcileRuntimeParams defines parameters for ReconcileRuntime.
+type ReconcileRuntimeParams struct {
+	// Prefer `wait=N` waits up to N seconds, at most 60; `respond-async` waits for nothing (RFC 7240). While very many callers
+	// wait, the answer is 202 at once.
+	Prefer Prefer `json:"Prefer,omitempty,omitzero"`
+}
+
 // RollbackRuntimeParams defines parameters for RollbackRuntime.
 type RollbackRuntimeParams struct {
 	// IdempotencyKey Makes a repeated request the same patch, for at least 30 days: bare, or as the quoted string of
@@ -1142,8 +1395,14 @@ type RollbackRuntimeParams struct {
 // PutEngineVersionJSONRequestBody defines body for PutEngineVersion for application/json ContentType.
 type PutEngineVersionJSONRequestBody = PutEngineVersion
 
+// AbandonPatchJSONRequestBody defines body for AbandonPatch for application/json ContentType.
+type AbandonPatchJSONRequestBody = OperatorCommand
+
 // CancelPatchJSONRequestBody defines body for CancelPatch for application/json ContentType.
 type CancelPatchJSONRequestBody = CancelRequest
+
+// RetryPatchJSONRequestBody defines body for RetryPatch for application/json ContentType.
+type RetryPatchJSONRequestBody = OperatorCommand
 
 // RegisterRuntimeJSONRequestBody defines body for RegisterRuntime for application/json ContentType.
 type RegisterRuntimeJSONRequestBody = RegisterRuntime
@@ -1153,6 +1412,9 @@ type UpdateRuntimeEngineHealthJSONRequestBody = EngineHealth
 
 // PatchRuntimeJSONRequestBody defines body for PatchRuntime for application/json ContentType.
 type PatchRuntimeJSONRequestBody = PatchRequest
+
+// ReconcileRuntimeJSONRequestBody defines body for ReconcileRuntime for application/json ContentType.
+type ReconcileRuntimeJSONRequestBody = ReconcileRequest
 
 // RollbackRuntimeJSONRequestBody defines body for RollbackRuntime for application/json ContentType.
 type RollbackRuntimeJSONRequestBody = RollbackRequest
@@ -1227,6 +1489,9 @@ func (t *PatchAnswer) UnmarshalJSON(b []byte) error {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListDrift List where records and containers differ, newest first
+	// (GET /api/v1/internal/drift)
+	ListDrift(c *gin.Context, params ListDriftParams)
 	// ListEngineVersions List the registered versions
 	// (GET /api/v1/internal/engine-versions)
 	ListEngineVersions(c *gin.Context, params ListEngineVersionsParams)
@@ -1251,9 +1516,15 @@ type ServerInterface interface {
 	// GetPatch Look at a patch
 	// (GET /api/v1/internal/patches/{patch_id})
 	GetPatch(c *gin.Context, patchID PatchID)
+	// AbandonPatch Have a patch that waits for an operator give up
+	// (POST /api/v1/internal/patches/{patch_id}/abandon)
+	AbandonPatch(c *gin.Context, patchID PatchID)
 	// CancelPatch Ask an open patch to stop
 	// (POST /api/v1/internal/patches/{patch_id}/cancel)
 	CancelPatch(c *gin.Context, patchID PatchID)
+	// RetryPatch Have a patch that waits for an operator try again
+	// (POST /api/v1/internal/patches/{patch_id}/retry)
+	RetryPatch(c *gin.Context, patchID PatchID)
 	// ListRuntimes List runtimes, newest first
 	// (GET /api/v1/internal/runtimes)
 	ListRuntimes(c *gin.Context, params ListRuntimesParams)
@@ -1278,6 +1549,9 @@ type ServerInterface interface {
 	// PatchRuntime Move a running game to another patch of its engine
 	// (POST /api/v1/internal/runtimes/{game_id}/patch)
 	PatchRuntime(c *gin.Context, gameID GameID, params PatchRuntimeParams)
+	// ReconcileRuntime Bring a game's record and container together
+	// (POST /api/v1/internal/runtimes/{game_id}/reconcile)
+	ReconcileRuntime(c *gin.Context, gameID GameID, params ReconcileRuntimeParams)
 	// RollbackRuntime Patch a game back to an earlier version
 	// (POST /api/v1/internal/runtimes/{game_id}/rollback)
 	RollbackRuntime(c *gin.Context, gameID GameID, params RollbackRuntimeParams)
@@ -1303,6 +1577,65 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(c *gin.Context)
+
+// ListDrift operation middleware
+func (siw *ServerInterfaceWrapper) ListDrift(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListDriftParams
+
+	// ------------- Optional query parameter "game_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "game_id", c.Request.URL.Query(), &params.GameID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter game_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", c.Request.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter kind: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "resolved" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resolved", c.Request.URL.Query(), &params.Resolved, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resolved: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListDrift(c, params)
+}
 
 // ListEngineVersions operation middleware
 func (siw *ServerInterfaceWrapper) ListEngineVersions(c *gin.Context) {
@@ -1574,6 +1907,31 @@ func (siw *ServerInterfaceWrapper) GetPatch(c *gin.Context) {
 	siw.Handler.GetPatch(c, patchID)
 }
 
+// AbandonPatch operation middleware
+func (siw *ServerInterfaceWrapper) AbandonPatch(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "patch_id" -------------
+	var patchID PatchID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "patch_id", c.Param("patch_id"), &patchID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter patch_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.AbandonPatch(c, patchID)
+}
+
 // CancelPatch operation middleware
 func (siw *ServerInterfaceWrapper) CancelPatch(c *gin.Context) {
 
@@ -1597,6 +1955,31 @@ func (siw *ServerInterfaceWrapper) CancelPatch(c *gin.Context) {
 	}
 
 	siw.Handler.CancelPatch(c, patchID)
+}
+
+// RetryPatch operation middleware
+func (siw *ServerInterfaceWrapper) RetryPatch(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "patch_id" -------------
+	var patchID PatchID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "patch_id", c.Param("patch_id"), &patchID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter patch_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.RetryPatch(c, patchID)
 }
 
 // ListRuntimes operation middleware
@@ -1885,6 +2268,55 @@ func (siw *ServerInterfaceWrapper) PatchRuntime(c *gin.Context) {
 	siw.Handler.PatchRuntime(c, gameID, params)
 }
 
+// ReconcileRuntime operation middleware
+func (siw *ServerInterfaceWrapper) ReconcileRuntime(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "game_id" -------------
+	var gameID GameID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "game_id", c.Param("game_id"), &gameID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter game_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ReconcileRuntimeParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Prefer" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Prefer")]; found {
+		var Prefer Prefer
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Prefer, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Prefer", valueList[0], &Prefer, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Prefer: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.Prefer = Prefer
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ReconcileRuntime(c, gameID, params)
+}
+
 // RollbackRuntime operation middleware
 func (siw *ServerInterfaceWrapper) RollbackRuntime(c *gin.Context) {
 
@@ -2067,10 +2499,14 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/api/v1/internal/runtimes/:game_id/operations", wrapper.ListRuntimeOperations)
 	router.POST(options.BaseURL+"/api/v1/internal/runtimes/:game_id/patch", wrapper.PatchRuntime)
 	router.POST(options.BaseURL+"/api/v1/internal/runtimes/:game_id/rollback", wrapper.RollbackRuntime)
+	router.POST(options.BaseURL+"/api/v1/internal/runtimes/:game_id/reconcile", wrapper.ReconcileRuntime)
 	router.GET(options.BaseURL+"/api/v1/internal/patches", wrapper.ListPatches)
 	router.GET(options.BaseURL+"/api/v1/internal/patches/:patch_id", wrapper.GetPatch)
 	router.POST(options.BaseURL+"/api/v1/internal/patches/:patch_id/cancel", wrapper.CancelPatch)
+	router.POST(options.BaseURL+"/api/v1/internal/patches/:patch_id/retry", wrapper.RetryPatch)
+	router.POST(options.BaseURL+"/api/v1/internal/patches/:patch_id/abandon", wrapper.AbandonPatch)
 	router.GET(options.BaseURL+"/api/v1/internal/operations", wrapper.ListOperations)
+	router.GET(options.BaseURL+"/api/v1/internal/drift", wrapper.ListDrift)
 	router.GET(options.BaseURL+"/api/v1/internal/engine-versions", wrapper.ListEngineVersions)
 	router.GET(options.BaseURL+"/api/v1/internal/engine-versions/:version", wrapper.GetEngineVersion)
 	router.PUT(options.BaseURL+"/api/v1/internal/engine-versions/:version", wrapper.PutEngineVersion)
@@ -2238,6 +2674,164 @@ type UnsupportedMediaTypeApplicationProblemPlusJSONResponse struct {
 	Body Problem
 
 	Headers UnsupportedMediaTypeResponseHeaders
+}
+
+type ListDriftRequestObject struct {
+	Params ListDriftParams
+}
+
+type ListDriftResponseObject interface {
+	VisitListDriftResponse(w http.ResponseWriter) error
+}
+
+type ListDrift200ResponseHeaders struct {
+	XRequestID *string
+}
+
+type ListDrift200JSONResponse struct {
+	Body    DriftPage
+	Headers ListDrift200ResponseHeaders
+}
+
+func (response ListDrift200JSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDrift400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrift400ApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDrift401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrift401ApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDrift403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrift403ApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDrift429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrift429ApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDrift500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrift500ApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDrift503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListDrift503ApplicationProblemPlusJSONResponse) VisitListDriftResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListEngineVersionsRequestObject struct {
@@ -3651,6 +4245,267 @@ func (response GetPatch503ApplicationProblemPlusJSONResponse) VisitGetPatchRespo
 	return err
 }
 
+type AbandonPatchRequestObject struct {
+	PatchID PatchID `json:"patch_id"`
+	Body    *AbandonPatchJSONRequestBody
+}
+
+type AbandonPatchResponseObject interface {
+	VisitAbandonPatchResponse(w http.ResponseWriter) error
+}
+
+type AbandonPatch202JSONResponse struct{ PatchAcceptedJSONResponse }
+
+func (response AbandonPatch202JSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch400ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch401ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch403ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch404ApplicationProblemPlusJSONResponse struct {
+	PatchNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch404ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch408ApplicationProblemPlusJSONResponse struct {
+	RequestTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch408ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch409ResponseHeaders struct {
+	XRequestID *string
+}
+
+type AbandonPatch409ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers AbandonPatch409ResponseHeaders
+}
+
+func (response AbandonPatch409ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch413ApplicationProblemPlusJSONResponse struct {
+	BodyTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch413ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch415ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch429ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch500ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AbandonPatch503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AbandonPatch503ApplicationProblemPlusJSONResponse) VisitAbandonPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelPatchRequestObject struct {
 	PatchID PatchID `json:"patch_id"`
 	Body    *CancelPatchJSONRequestBody
@@ -3895,6 +4750,267 @@ type CancelPatch503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelPatch503ApplicationProblemPlusJSONResponse) VisitCancelPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatchRequestObject struct {
+	PatchID PatchID `json:"patch_id"`
+	Body    *RetryPatchJSONRequestBody
+}
+
+type RetryPatchResponseObject interface {
+	VisitRetryPatchResponse(w http.ResponseWriter) error
+}
+
+type RetryPatch202JSONResponse struct{ PatchAcceptedJSONResponse }
+
+func (response RetryPatch202JSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch400ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch401ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch403ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch404ApplicationProblemPlusJSONResponse struct {
+	PatchNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch404ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch408ApplicationProblemPlusJSONResponse struct {
+	RequestTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch408ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch409ResponseHeaders struct {
+	XRequestID *string
+}
+
+type RetryPatch409ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers RetryPatch409ResponseHeaders
+}
+
+func (response RetryPatch409ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch413ApplicationProblemPlusJSONResponse struct {
+	BodyTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch413ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch415ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch429ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch500ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RetryPatch503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RetryPatch503ApplicationProblemPlusJSONResponse) VisitRetryPatchResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -5524,6 +6640,301 @@ func (response PatchRuntime503ApplicationProblemPlusJSONResponse) VisitPatchRunt
 	return err
 }
 
+type ReconcileRuntimeRequestObject struct {
+	GameID GameID `json:"game_id"`
+	Params ReconcileRuntimeParams
+	Body   *ReconcileRuntimeJSONRequestBody
+}
+
+type ReconcileRuntimeResponseObject interface {
+	VisitReconcileRuntimeResponse(w http.ResponseWriter) error
+}
+
+type ReconcileRuntime200ResponseHeaders struct {
+	PreferenceApplied *string
+	XRequestID        *string
+}
+
+type ReconcileRuntime200JSONResponse struct {
+	Body    Patch
+	Headers ReconcileRuntime200ResponseHeaders
+}
+
+func (response ReconcileRuntime200JSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime202JSONResponse struct{ PatchAcceptedJSONResponse }
+
+func (response ReconcileRuntime202JSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.Location != nil {
+		w.Header().Set("Location", fmt.Sprint(*response.Headers.Location))
+	}
+	if response.Headers.PreferenceApplied != nil {
+		w.Header().Set("Preference-Applied", fmt.Sprint(*response.Headers.PreferenceApplied))
+	}
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime400ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime401ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime403ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime404ResponseHeaders struct {
+	XRequestID *string
+}
+
+type ReconcileRuntime404ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers ReconcileRuntime404ResponseHeaders
+}
+
+func (response ReconcileRuntime404ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime408ApplicationProblemPlusJSONResponse struct {
+	RequestTimeoutApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime408ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(408)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime409ResponseHeaders struct {
+	XRequestID *string
+}
+
+type ReconcileRuntime409ApplicationProblemPlusJSONResponse struct {
+	Body    Problem
+	Headers ReconcileRuntime409ResponseHeaders
+}
+
+func (response ReconcileRuntime409ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime413ApplicationProblemPlusJSONResponse struct {
+	BodyTooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime413ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime415ApplicationProblemPlusJSONResponse struct {
+	UnsupportedMediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime415ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime429ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime500ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReconcileRuntime503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReconcileRuntime503ApplicationProblemPlusJSONResponse) VisitReconcileRuntimeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type RollbackRuntimeRequestObject struct {
 	GameID GameID `json:"game_id"`
 	Params RollbackRuntimeParams
@@ -6459,6 +7870,9 @@ func (response GetReadiness503JSONResponse) VisitGetReadinessResponse(w http.Res
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListDrift List where records and containers differ, newest first
+	// (GET /api/v1/internal/drift)
+	ListDrift(ctx context.Context, request ListDriftRequestObject) (ListDriftResponseObject, error)
 	// ListEngineVersions List the registered versions
 	// (GET /api/v1/internal/engine-versions)
 	ListEngineVersions(ctx context.Context, request ListEngineVersionsRequestObject) (ListEngineVersionsResponseObject, error)
@@ -6483,9 +7897,15 @@ type StrictServerInterface interface {
 	// GetPatch Look at a patch
 	// (GET /api/v1/internal/patches/{patch_id})
 	GetPatch(ctx context.Context, request GetPatchRequestObject) (GetPatchResponseObject, error)
+	// AbandonPatch Have a patch that waits for an operator give up
+	// (POST /api/v1/internal/patches/{patch_id}/abandon)
+	AbandonPatch(ctx context.Context, request AbandonPatchRequestObject) (AbandonPatchResponseObject, error)
 	// CancelPatch Ask an open patch to stop
 	// (POST /api/v1/internal/patches/{patch_id}/cancel)
 	CancelPatch(ctx context.Context, request CancelPatchRequestObject) (CancelPatchResponseObject, error)
+	// RetryPatch Have a patch that waits for an operator try again
+	// (POST /api/v1/internal/patches/{patch_id}/retry)
+	RetryPatch(ctx context.Context, request RetryPatchRequestObject) (RetryPatchResponseObject, error)
 	// ListRuntimes List runtimes, newest first
 	// (GET /api/v1/internal/runtimes)
 	ListRuntimes(ctx context.Context, request ListRuntimesRequestObject) (ListRuntimesResponseObject, error)
@@ -6510,6 +7930,9 @@ type StrictServerInterface interface {
 	// PatchRuntime Move a running game to another patch of its engine
 	// (POST /api/v1/internal/runtimes/{game_id}/patch)
 	PatchRuntime(ctx context.Context, request PatchRuntimeRequestObject) (PatchRuntimeResponseObject, error)
+	// ReconcileRuntime Bring a game's record and container together
+	// (POST /api/v1/internal/runtimes/{game_id}/reconcile)
+	ReconcileRuntime(ctx context.Context, request ReconcileRuntimeRequestObject) (ReconcileRuntimeResponseObject, error)
 	// RollbackRuntime Patch a game back to an earlier version
 	// (POST /api/v1/internal/runtimes/{game_id}/rollback)
 	RollbackRuntime(ctx context.Context, request RollbackRuntimeRequestObject) (RollbackRuntimeResponseObject, error)
@@ -6582,6 +8005,32 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictGinServerOptions
+}
+
+// ListDrift operation middleware
+func (sh *strictHandler) ListDrift(ctx *gin.Context, params ListDriftParams) {
+	var request ListDriftRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDrift(ctx.Request.Context(), request.(ListDriftRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDrift")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListDriftResponseObject); ok {
+		if err := validResponse.VisitListDriftResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListEngineVersions operation middleware
@@ -6810,6 +8259,50 @@ func (sh *strictHandler) GetPatch(ctx *gin.Context, patchID PatchID) {
 	}
 }
 
+// AbandonPatch operation middleware
+func (sh *strictHandler) AbandonPatch(ctx *gin.Context, patchID PatchID) {
+	var request AbandonPatchRequestObject
+
+	request.PatchID = patchID
+
+	var body AbandonPatchJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AbandonPatch(ctx.Request.Context(), request.(AbandonPatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AbandonPatch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(AbandonPatchResponseObject); ok {
+		if err := validResponse.VisitAbandonPatchResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // CancelPatch operation middleware
 func (sh *strictHandler) CancelPatch(ctx *gin.Context, patchID PatchID) {
 	var request CancelPatchRequestObject
@@ -6850,6 +8343,50 @@ func (sh *strictHandler) CancelPatch(ctx *gin.Context, patchID PatchID) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CancelPatchResponseObject); ok {
 		if err := validResponse.VisitCancelPatchResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RetryPatch operation middleware
+func (sh *strictHandler) RetryPatch(ctx *gin.Context, patchID PatchID) {
+	var request RetryPatchRequestObject
+
+	request.PatchID = patchID
+
+	var body RetryPatchJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RetryPatch(ctx.Request.Context(), request.(RetryPatchRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RetryPatch")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(RetryPatchResponseObject); ok {
+		if err := validResponse.VisitRetryPatchResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {
@@ -7112,6 +8649,51 @@ func (sh *strictHandler) PatchRuntime(ctx *gin.Context, gameID GameID, params Pa
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PatchRuntimeResponseObject); ok {
 		if err := validResponse.VisitPatchRuntimeResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ReconcileRuntime operation middleware
+func (sh *strictHandler) ReconcileRuntime(ctx *gin.Context, gameID GameID, params ReconcileRuntimeParams) {
+	var request ReconcileRuntimeRequestObject
+
+	request.GameID = gameID
+	request.Params = params
+
+	var body ReconcileRuntimeJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReconcileRuntime(ctx.Request.Context(), request.(ReconcileRuntimeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReconcileRuntime")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ReconcileRuntimeResponseObject); ok {
+		if err := validResponse.VisitReconcileRuntimeResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

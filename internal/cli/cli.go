@@ -34,7 +34,9 @@ type grammar struct {
 
 	Patch      patchCommand      `cmd:"" help:"Patch a game and show the phases as they pass."`
 	Rollback   rollbackCommand   `cmd:"" help:"Patch a game back to an earlier version and show the phases as they pass."`
-	Patches    patchesCommand    `cmd:"" help:"List patches, look at one or cancel it."`
+	Patches    patchesCommand    `cmd:"" help:"List patches, look at one, cancel it, or decide about one that waits for an operator."`
+	Drift      driftCommand      `cmd:"" help:"List where records and containers differ."`
+	Reconcile  reconcileCommand  `cmd:"" help:"Bring a game's record and container together."`
 	Runtimes   runtimesCommand   `cmd:"" help:"List games, look at one, register or delete its record."`
 	Versions   versionsCommand   `cmd:"" help:"List engine versions, look at one, add, deprecate or activate it."`
 	Operations operationsCommand `cmd:"" help:"List the audit log, of all games or of one."`
@@ -53,6 +55,8 @@ func choices() kong.Vars {
 		"version":          version(),
 		"version_statuses": anyOf(client.EngineVersionActive, client.EngineVersionDeprecated),
 		"outcomes":         anyOf(client.OutcomeSuccess, client.OutcomeFailure),
+		"drift_kinds":      anyOf(client.DriftImage, client.DriftMissing, client.DriftExtra),
+		"reconcile_modes":  anyOf(client.ModeEnforce, client.ModeAdopt),
 		"scopes":           anyOf(auth.Scopes()...),
 	}
 }

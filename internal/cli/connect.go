@@ -99,6 +99,7 @@ func newActivities(pool *pgxpool.Pool, rtmURL string) (*activities.Activities, *
 		RuntimeRecords: postgres.NewRuntimeRecords(pool),
 		EngineVersions: postgres.NewEngineVersions(pool),
 		OperationLogs:  postgres.NewOperationLog(pool),
+		Fences:         postgres.NewFences(pool),
 		RTM:            manager,
 	})
 	return steps, manager, err
@@ -130,7 +131,7 @@ func newAPI(parts apiParts) (*api.Server, error) {
 	options.Stores = api.Stores{
 		Runtimes: records, RuntimePages: records, Registrar: records,
 		Versions: postgres.NewEngineVersions(parts.pool), Operations: log,
-		Keys: postgres.NewIdempotencyKeys(parts.pool),
+		Keys: postgres.NewIdempotencyKeys(parts.pool), Drift: postgres.NewDrift(parts.pool),
 	}
 	return api.New(options)
 }

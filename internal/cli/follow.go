@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"galaxy/gamemaster/client"
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 )
@@ -47,7 +48,7 @@ type follower struct {
 }
 
 func (f *follower) watch(ctx context.Context, games *client.Client, seen client.Patch) (client.Patch, error) {
-	fmt.Fprintf(f.out, "patch of %s: %s\n", seen.GameID, seen.PatchID)
+	fmt.Fprintf(f.out, "%s of %s: %s\n", kindOf(seen), seen.GameID, seen.PatchID)
 	if seen.State == client.StateClosed {
 		return seen, nil
 	}
@@ -66,14 +67,18 @@ func (f *follower) watch(ctx context.Context, games *client.Client, seen client.
 	return seen, nil
 }
 
+func waitsForOperator(seen client.Patch) bool {
+	return seen.State == client.StateOpen && seen.Phase == string(patch.PhaseNeedsOperator)
+}
+
 // show prints a line when something is new.
 func (f *follower) show(seen client.Patch) {
 	line := fmt.Sprintf("  %-14s", seen.Phase)
 	switch {
 	case seen.Phase == "" && seen.Step == "":
 		line += " no worker tells where it is; does one run?"
-	case seen.Phase == string(patch.PhaseNeedsOperator):
-		line += " an operator has to decide (updates retry and abandon, see docs/runbook.md)"
+	case waitsForOperator(seen):
+		line += " an operator has to decide"
 	}
 	if seen.Step != "" {
 		line += " " + seen.Step
@@ -84,6 +89,9 @@ func (f *follower) show(seen client.Patch) {
 	if seen.LastError != "" {
 		line += ": " + seen.LastError
 	}
+	if waitsForOperator(seen) {
+		line += fmt.Sprintf("\n%17stry again: %s\n%17sgive up:   %s", "", decide("retry", seen.PatchID), "", decide("abandon", seen.PatchID))
+	}
 	if line = printable(line); line != f.shown {
 		fmt.Fprintln(f.out, line)
 		f.shown = line
@@ -93,11 +101,7 @@ func (f *follower) show(seen client.Patch) {
 // end prints how it ended, and turns a failure into the error of its exit code.
 func (f *follower) end(ended client.Patch) error {
 	if ended.Outcome == client.OutcomeSuccess {
-		if ended.Noop != nil && *ended.Noop {
-			fmt.Fprintf(f.out, "  done           on %s already, nothing was recreated\n", ended.To.Version)
-		} else {
-			fmt.Fprintf(f.out, "  done           %s -> %s (%s)\n", ended.From.Version, ended.To.Version, ended.To.ImageRef)
-		}
+		fmt.Fprintf(f.out, "  done           %s\n", printable(done(ended)))
 		return nil
 	}
 	if sentence := undone(ended.Undo); sentence != "" {
@@ -110,6 +114,20 @@ func (f *follower) end(ended client.Patch) error {
 	return err
 }
 
+// done tells a success.
+func done(ended client.Patch) string {
+	noop := ended.Noop != nil && *ended.Noop
+	switch reconciled := ended.Kind == string(operation.OpKindReconcile); {
+	case reconciled && noop:
+		return "in line already, nothing was changed"
+	case reconciled:
+		return fmt.Sprintf("record and container are on %s (%s)", ended.To.Version, ended.To.ImageRef)
+	case noop:
+		return fmt.Sprintf("on %s already, nothing was recreated", ended.To.Version)
+	}
+	return fmt.Sprintf("%s -> %s (%s)", ended.From.Version, ended.To.Version, ended.To.ImageRef)
+}
+
 // undone tells an undo in the words of the audit row; empty when there was none.
 func undone(undo client.Undo) string {
 	if undo.Line == "" && undo.Told == "" {
@@ -117,7 +135,8 @@ func undone(undo client.Undo) string {
 	}
 	told := patch.Undo{
 		Line: patch.Line(undo.Line), RowStatus: runtime.Status(undo.RowStatus),
-		Row: patch.Image{Version: undo.Row.Version, ImageRef: undo.Row.ImageRef}, Container: undo.Container, Told: undo.Told,
+		Row: patch.Image{Version: undo.Row.Version, ImageRef: undo.Row.ImageRef}, Container: undo.Container, Fence: undo.Fence,
+		Told: undo.Told,
 	}
 	for _, decision := range undo.Decisions {
 		told.Decisions = append(told.Decisions, patch.Decision{

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -42,6 +44,9 @@ type listing[T any] struct {
 	key     string
 	columns []string
 	row     func(T) []string
+	// besides is what the page has beside its items, by its key; tables leave it
+	// to who prints them.
+	besides map[string]any
 }
 
 // printList prints up to limit items as they come in, all of them for 0, and
@@ -50,7 +55,7 @@ type listing[T any] struct {
 func printList[T any](p *process, asJSON bool, l listing[T], items iter.Seq2[T, error], limit int) error {
 	sink := sink[T](&tables[T]{listing: l, out: p.stdout, bold: p.bold})
 	if asJSON {
-		sink = &document[T]{key: l.key, out: p.stdout}
+		sink = &document[T]{key: l.key, besides: l.besides, out: p.stdout}
 	}
 	listed, more := 0, false
 	for item, err := range items {
@@ -67,7 +72,9 @@ func printList[T any](p *process, asJSON bool, l listing[T], items iter.Seq2[T, 
 		listed++
 	}
 	sink.flush()
-	sink.end()
+	if err := sink.end(); err != nil {
+		return err
+	}
 	switch {
 	case more:
 		fmt.Fprintf(p.stderr, "only the first %d; --limit 0 lists all\n", limit)
@@ -82,14 +89,15 @@ type sink[T any] interface {
 	add(item T) error
 	// flush prints what was held back; end what comes after the last item.
 	flush()
-	end()
+	end() error
 }
 
 // document prints the API's page of all items, each in a line of its own.
 type document[T any] struct {
-	key   string
-	out   io.Writer
-	begun bool
+	key     string
+	besides map[string]any
+	out     io.Writer
+	begun   bool
 }
 
 func (d *document[T]) add(item T) error {
@@ -112,12 +120,21 @@ func (d *document[T]) begin() string {
 
 func (d *document[T]) flush() {}
 
-func (d *document[T]) end() {
+func (d *document[T]) end() error {
 	before := "\n"
 	if !d.begun {
 		before = fmt.Sprintf("{%q: [", d.key)
 	}
-	fmt.Fprint(d.out, before+"]}\n")
+	fmt.Fprint(d.out, before+"]")
+	for _, key := range slices.Sorted(maps.Keys(d.besides)) {
+		value, err := json.Marshal(d.besides[key])
+		if err != nil {
+			return fmt.Errorf("print %s: %w", key, err)
+		}
+		fmt.Fprintf(d.out, ",\n%q: %s", key, value)
+	}
+	fmt.Fprint(d.out, "}\n")
+	return nil
 }
 
 // tableRows is how many rows are held back to be laid out together: a screen
@@ -172,7 +189,7 @@ func (t *tables[T]) flush() {
 	t.rows = t.rows[:0]
 }
 
-func (t *tables[T]) end() {}
+func (t *tables[T]) end() error { return nil }
 
 func (t *tables[T]) widen(row []string) {
 	for i, value := range row {

@@ -173,7 +173,8 @@ func TestEmptyArguments(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"operations", ""}, {"runtimes", "show", ""}, {"runtimes", "delete", "--yes", ""}, {"patch", "", "1.4.3"},
-		{"patches", "cancel", ""}, {"versions", "add", "1.4.3", ""},
+		{"patches", "cancel", ""}, {"patches", "retry", "--reason", "x", ""}, {"patches", "abandon", "--reason", "x", ""},
+		{"reconcile", "--mode", "enforce", ""}, {"versions", "add", "1.4.3", ""},
 	} {
 		code, stdout, stderr := newServer(t, nil).run(cli.Shell{}, args...)
 		require.Equal(t, cli.ExitUsage, code, args)

@@ -41,6 +41,21 @@ const (
 		"noop":true,"from":{"version":"1.4.3","image_ref":"b"},"to":{"version":"1.4.3","image_ref":"b"}}`
 	conflicted = `{"patch_id":"` + patchID + `","workflow_id":"patch-runtime/demo-1","run_id":"r","game_id":"demo-1","state":"closed","outcome":"failure",
 		"noop":false,"code":"conflict","message":"the record changed","undo":{"line":"recreated","row_status":"running","row":{"version":"1.4.2","image_ref":"a"}}}`
+	doubted = `{"patch_id":"` + patchID + `","workflow_id":"patch-runtime/demo-1","run_id":"r","game_id":"demo-1","state":"open",
+		"phase":"needs_operator","last_error":"runtime manager unavailable","from":{"version":"1.4.2","image_ref":"a"},"to":{"version":"1.4.3","image_ref":"b"}}`
+	reconciling = `{"patch_id":"` + patchID + `","workflow_id":"patch-runtime/demo-1","run_id":"r","game_id":"demo-1","state":"open","kind":"reconcile","mode":"enforce"}`
+	reconciled  = `{"patch_id":"` + patchID + `","workflow_id":"patch-runtime/demo-1","run_id":"r","game_id":"demo-1","state":"closed","kind":"reconcile",
+		"outcome":"success","noop":false,"from":{"version":"1.4.3","image_ref":"b"},"to":{"version":"1.4.3","image_ref":"b"}}`
+	terminated = `{"patch_id":"` + patchID + `","workflow_id":"patch-runtime/demo-1","run_id":"r","game_id":"demo-1","state":"closed","outcome":"failure",
+		"noop":false,"code":"terminated","message":"nothing was compensated"}`
+	finding1 = `{"id":7,"game_id":"demo-1","kind":"image_drift","record":{"status":"running","version":"1.4.3","image_ref":"registry.example/engine:1.4.3"},
+		"container":{"image_ref":"registry.example/engine:1.4.2","status":"up\u001b[31m","running":true},
+		"first_seen_at":"2026-03-01T12:00:00Z","last_seen_at":"2026-03-01T12:10:00Z","resolved_at":null}`
+	finding2 = `{"id":6,"game_id":"demo-2","kind":"missing","record":{"status":"running","version":"1.4.3","image_ref":"b"},
+		"container":{"image_ref":"","status":"","running":false},
+		"first_seen_at":"2026-03-01T12:00:00Z","last_seen_at":"2026-03-01T12:05:00Z","resolved_at":"2026-03-01T12:10:00Z"}`
+	pass1 = `{"id":"r","started_at":"2026-03-01T12:10:00Z","finished_at":"2026-03-01T12:10:04Z",
+		"counts":{"checked":120,"in_sync":118,"image_drift":1,"missing":1,"extra":0,"skipped":2,"unknown":3}}`
 	failed = `{"patch_id":"` + patchID + `","workflow_id":"patch-runtime/demo-1","run_id":"r","game_id":"demo-1","state":"closed","outcome":"failure",
 		"noop":false,"code":"service_unavailable","message":"runtime manager unavailable"}`
 	operation1 = `{"id":42,"game_id":"demo-1","op_kind":"patch","op_source":"admin_cli","source_ref":"","actor":"ops","outcome":"failure",
