@@ -258,7 +258,8 @@ func TestUpdateImage(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	in := activities.UpdateImageInput{Record: running, Plan: plan, PatchedBy: testRun, Now: now}
 	swap := ports.UpdateImageInput{
-		GameID: "g", ExpectedStatus: runtime.StatusRunning, CurrentImageRef: "new", CurrentEngineVersion: "1.4.3", Now: now,
+		GameID: "g", ExpectedStatus: runtime.StatusRunning, CurrentImageRef: "new", CurrentEngineVersion: "1.4.3",
+		Now: now,
 	}
 	rotated := running
 	rotated.CurrentEngineVersion, rotated.CurrentImageRef, rotated.Status = "1.4.3", "new", runtime.StatusStopped
@@ -285,7 +286,7 @@ func TestUpdateImage(t *testing.T) {
 			before.CurrentEngineVersion, before.CurrentImageRef = row.in.Plan.From.Version, row.in.Plan.From.ImageRef
 			gomock.InOrder(
 				r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(before, nil),
-				r.runtimes.EXPECT().UpdateImage(gomock.Any(), swap).Return(runtime.ErrConflict),
+				r.runtimes.EXPECT().UpdateImage(gomock.Any(), expecting(swap, row.in.Plan.From)).Return(runtime.ErrConflict),
 				r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(row.reread, row.rereadErr),
 			)
 			value, err := r.do(r.steps.UpdateImage, row.in)
@@ -300,6 +301,12 @@ func TestUpdateImage(t *testing.T) {
 			require.Equal(t, row.reread, result.Record)
 		})
 	}
+}
+
+// expecting is swap with what it expects to be stored.
+func expecting(swap ports.UpdateImageInput, from patch.Image) ports.UpdateImageInput {
+	swap.ExpectedImageRef, swap.ExpectedEngineVersion = from.ImageRef, from.Version
+	return swap
 }
 
 // TestUpdateImageLeavesOthersAlone proves that the image of another writer is

@@ -184,7 +184,11 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		ExpectedStatus:       runtime.StatusRunning,
 		CurrentImageRef:      input.Plan.To.ImageRef,
 		CurrentEngineVersion: input.Plan.To.Version,
-		Now:                  input.Now,
+		// Not left to the look before it: a statement that was given up on may
+		// arrive after the next patch of the game.
+		ExpectedImageRef:      input.Plan.From.ImageRef,
+		ExpectedEngineVersion: input.Plan.From.Version,
+		Now:                   input.Now,
 	})
 	if errors.Is(err, engineversion.ErrConflict) {
 		err = input.Plan.OtherImage()
@@ -205,7 +209,11 @@ func settleConflict(ctx context.Context, input UpdateImageInput, row runtime.Run
 	if input.Plan.Recorded(row) {
 		return UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}, nil
 	}
-	return UpdateImageResult{}, failed(ctx, "update runtime image", patch.LostSwap(row))
+	err := input.Plan.StillHolds(row)
+	if err == nil {
+		err = patch.LostSwap(row)
+	}
+	return UpdateImageResult{}, failed(ctx, "update runtime image", err)
 }
 
 // reload reads the row after the rotation. The rotation stands whether or not

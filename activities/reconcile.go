@@ -115,7 +115,8 @@ func (a *Activities) adopt(ctx context.Context, input AdoptImageInput) (AdoptIma
 func (a *Activities) rotate(ctx context.Context, row runtime.RuntimeRecord, target patch.Image) error {
 	err := a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
 		GameID: row.GameID, ExpectedStatus: row.Status,
-		CurrentImageRef: target.ImageRef, CurrentEngineVersion: target.Version, Now: time.Now().UTC(),
+		CurrentImageRef: target.ImageRef, CurrentEngineVersion: target.Version,
+		ExpectedImageRef: row.CurrentImageRef, ExpectedEngineVersion: row.CurrentEngineVersion, Now: time.Now().UTC(),
 	})
 	if errors.Is(err, runtime.ErrConflict) || errors.Is(err, engineversion.ErrConflict) {
 		return errOutOfLine

@@ -176,6 +176,8 @@ func (w worldRuntimes) UpdateImage(_ context.Context, input ports.UpdateImageInp
 			return runtime.ErrNotFound
 		case w.row.Status != input.ExpectedStatus:
 			return fmt.Errorf("update image: %w", runtime.ErrConflict)
+		case w.row.CurrentImageRef != input.ExpectedImageRef && w.row.CurrentImageRef != input.CurrentImageRef:
+			return fmt.Errorf("update image: %w", runtime.ErrConflict)
 		}
 		w.row.CurrentImageRef, w.row.CurrentEngineVersion = input.CurrentImageRef, input.CurrentEngineVersion
 		w.row.UpdatedAt = input.Now

@@ -40,7 +40,8 @@ type RuntimeRecordStore interface {
 	// UpdateImage rotates current_image_ref and current_engine_version if the
 	// stored status is input.ExpectedStatus; the status stays. It returns
 	// [runtime.ErrNotFound] when there is no row and [runtime.ErrConflict] on
-	// a stale compare-and-swap. Beyond the specification it returns
+	// a stale compare-and-swap. Beyond the specification, the stored image and
+	// version may be part of what is compared, and it returns
 	// [engineversion.ErrConflict] when the registry has another image for the
 	// version.
 	UpdateImage(ctx context.Context, input UpdateImageInput) error
@@ -150,6 +151,11 @@ type UpdateImageInput struct {
 	// CurrentImageRef and CurrentEngineVersion are the new values; not empty.
 	CurrentImageRef      string
 	CurrentEngineVersion string
+	// ExpectedImageRef and ExpectedEngineVersion are what the caller believes to
+	// be stored; a row that holds the new values already passes as well. Both
+	// empty, as the specification has it, whatever is stored is overwritten.
+	ExpectedImageRef      string
+	ExpectedEngineVersion string
 	// Now becomes updated_at.
 	Now time.Time
 }
@@ -168,6 +174,9 @@ func (input UpdateImageInput) Validate() error {
 	}
 	if blank(input.CurrentEngineVersion) {
 		return fmt.Errorf("%s: current engine version must not be empty", op)
+	}
+	if blank(input.ExpectedImageRef) != blank(input.ExpectedEngineVersion) {
+		return fmt.Errorf("%s: expected image ref and engine version go together", op)
 	}
 	return requireNow(op, input.Now)
 }

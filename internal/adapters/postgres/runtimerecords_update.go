@@ -22,8 +22,8 @@ import (
 //	other    is there when the registry has another image for the version than
 //	         the one that is written; a version without an entry is not held to
 //	         any image
-//	changed  changes the row if its status is the expected one and there is no
-//	         other image
+//	changed  changes the row if its status is the expected one, it holds what it
+//	         has to, and there is no other image
 //
 // So each answer is true at one instant, the one at which the locks were got: no
 // row → not found; another status or image → conflict; otherwise → changed. A
@@ -34,29 +34,31 @@ import (
 // it, and "not found" was true when it began.
 //
 // Parameters 1 and 2 are game id and expected status; image and version say
-// which ones are written, and either may be null.
-func compareAndSwap(image, version, set string) string {
+// which ones are written, and either may be null; holds is the condition on the
+// row, which is called stored.
+func compareAndSwap(image, version, holds, set string) string {
 	return `WITH held AS (
-			SELECT game_id, status FROM runtime_records WHERE game_id = $1 FOR NO KEY UPDATE
+			SELECT game_id, status, ` + holds + ` AS holds FROM runtime_records AS stored WHERE game_id = $1 FOR NO KEY UPDATE
 		), entry AS (
 			SELECT image_ref FROM engine_versions WHERE version = ` + version + ` FOR SHARE
 		), other AS (
 			SELECT FROM entry WHERE image_ref <> ` + image + `
 		), changed AS (
 			UPDATE runtime_records AS r SET ` + set + `
-			FROM held WHERE r.game_id = held.game_id AND held.status = $2 AND NOT EXISTS (SELECT FROM other)
+			FROM held WHERE r.game_id = held.game_id AND held.status = $2 AND held.holds AND NOT EXISTS (SELECT FROM other)
 		)
-		SELECT status, EXISTS (SELECT FROM other) FROM held`
+		SELECT status, holds, EXISTS (SELECT FROM other) FROM held`
 }
 
 // verdict is what a compare-and-swap judged by.
 type verdict struct {
 	held       runtime.Status
+	holds      bool
 	otherImage bool
 }
 
 func scanVerdict(row pgx.CollectableRow) (v verdict, err error) {
-	return v, row.Scan(&v.held, &v.otherImage)
+	return v, row.Scan(&v.held, &v.holds, &v.otherImage)
 }
 
 var (
@@ -64,7 +66,7 @@ var (
 	// of the latest stop and finish.
 	updateStatus = query[verdict]{
 		"update runtime status",
-		compareAndSwap("$6", "$7", `
+		compareAndSwap("$6", "$7", "true", `
 				status = $3,
 				updated_at = $4,
 				started_at = CASE WHEN $3 = 'running' THEN coalesce(r.started_at, $4) ELSE r.started_at END,
@@ -78,7 +80,9 @@ var (
 
 	updateImage = query[verdict]{
 		"update runtime image",
-		compareAndSwap("$3", "$4", `
+		compareAndSwap("$3", "$4", `($6 = ''
+				OR (stored.current_image_ref = $6 AND stored.current_engine_version = $7)
+				OR (stored.current_image_ref = $3 AND stored.current_engine_version = $4))`, `
 				current_image_ref = $3,
 				current_engine_version = $4,
 				updated_at = $5`),
@@ -121,17 +125,18 @@ func (s *RuntimeRecords) UpdateStatus(ctx context.Context, input ports.UpdateSta
 // stored status is input.ExpectedStatus, else [runtime.ErrConflict];
 // [runtime.ErrNotFound] when there is no row, and [engineversion.ErrConflict]
 // when the registry has another image for the version by now: no record may
-// name a version beside its image. What the columns held before does not
-// matter, so a call that is repeated after a lost reply succeeds.
+// name a version beside its image. A call that is repeated after a lost reply
+// succeeds, also with an expected image.
 func (s *RuntimeRecords) UpdateImage(ctx context.Context, input ports.UpdateImageInput) error {
 	if err := input.Validate(); err != nil {
 		return invalid(err)
 	}
-	if err := checkText(updateImage.op, input.GameID, input.CurrentImageRef, input.CurrentEngineVersion); err != nil {
+	if err := checkText(updateImage.op, input.GameID, input.CurrentImageRef, input.CurrentEngineVersion,
+		input.ExpectedImageRef, input.ExpectedEngineVersion); err != nil {
 		return err
 	}
 	return s.swap(ctx, updateImage, guard{input.GameID, input.ExpectedStatus},
-		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now))
+		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now), input.ExpectedImageRef, input.ExpectedEngineVersion)
 }
 
 // UpdateScheduling overwrites the three scheduling columns from any status;
@@ -177,6 +182,9 @@ func (s *RuntimeRecords) swap(ctx context.Context, statement query[verdict], g g
 	case judged.held != g.expected:
 		return fmt.Errorf("%s of %q: status is %q, expected %q: %w",
 			statement.op, g.gameID, judged.held, g.expected, runtime.ErrConflict)
+	case !judged.holds:
+		return fmt.Errorf("%s of %q: it holds another image or version than expected: %w",
+			statement.op, g.gameID, runtime.ErrConflict)
 	case judged.otherImage:
 		return fmt.Errorf("%s of %q: the registry has another image for the version: %w",
 			statement.op, g.gameID, engineversion.ErrConflict)

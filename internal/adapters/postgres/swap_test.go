@@ -232,3 +232,36 @@ func lockWaits(t *testing.T, pool *pgxpool.Pool) (waiting int) {
 	}
 	return waiting
 }
+
+// Proves that a rotation which names what it expects to be stored overwrites
+// nothing else, however late it arrives, and may be repeated.
+func TestUpdateImageComparesTheImage(t *testing.T) {
+	expecting := rotation
+	expecting.ExpectedImageRef, expecting.ExpectedEngineVersion = "engine:1.4.2", "1.4.2"
+	for _, c := range []struct {
+		name, image, version string
+		want                 error
+	}{
+		{"as expected", "engine:1.4.2", "1.4.2", nil},
+		{"written already", "engine:1.4.3", "1.4.3", nil},
+		{"the next patch was there", "engine:1.4.4", "1.4.4", runtime.ErrConflict},
+		{"another version of the same image", "engine:1.4.2", "1.4.1", runtime.ErrConflict},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			store, _ := newStore(t)
+			record := newRecord("g")
+			record.CurrentImageRef, record.CurrentEngineVersion = c.image, c.version
+			insert(t, store, record)
+			require.ErrorIs(t, store.UpdateImage(t.Context(), expecting), c.want)
+			if c.want != nil {
+				require.Equal(t, c.image, get(t, store, "g").CurrentImageRef)
+				return
+			}
+			require.Equal(t, "engine:1.4.3", get(t, store, "g").CurrentImageRef)
+		})
+	}
+	half := expecting
+	half.ExpectedEngineVersion = ""
+	store, _ := newStore(t)
+	require.ErrorIs(t, store.UpdateImage(t.Context(), half), ports.ErrInvalidInput)
+}
