@@ -96,7 +96,7 @@ func rooms() []room {
 		{path: "internal/devstack/stacktest", inside: []string{"internal/devstack", "internal/devstack/...", "migrations"}, outside: []string{pgx, testify}},
 		{path: "internal/devstack/pgfault", outside: []string{pgx}},
 		{
-			path: "internal/devstack/workerfault",
+			path:    "internal/devstack/workerfault",
 			outside: []string{sdk + "interceptor", sdk + "activity", sdk + "temporal", sdk + "workflow"},
 		},
 		// The drill breaks the whole product from outside, and looks into all of it.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +19,6 @@ import (
 	"galaxy/gamemaster/activities"
 	"galaxy/gamemaster/internal/adapters/mocks"
 	"galaxy/gamemaster/internal/domain/drift"
-	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -297,22 +297,26 @@ func fleet(n int) []runtime.RuntimeRecord {
 // compared; not even when it refuses all calls.
 func TestCheckPageUnknown(t *testing.T) {
 	for what, row := range map[string]struct {
-		err  error
-		only string
+		err error
+		// one of so many is not told of.
+		one  int
 		want drift.Counts
 	}{
-		"one is not told of": {errSilent, "g7", drift.Counts{Checked: 19, InSync: 19, Unknown: 1}},
-		"all are refused":    {&ports.RTMError{Kind: ports.ErrRTMRejected, Status: 403}, "", drift.Counts{Unknown: 20}},
+		"one is not told of":  {errSilent, 40, drift.Counts{Checked: 39, InSync: 39, Unknown: 1}},
+		"some here and there": {errSilent, 4, drift.Counts{Checked: 30, InSync: 30, Unknown: 10}},
+		"all are refused":     {&ports.RTMError{Kind: ports.ErrRTMRejected, Status: 403}, 1, drift.Counts{Unknown: 40}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			r := newWatchRig(t)
-			r.page(fleet(20)...)
+			rows := fleet(40)
+			r.page(rows...)
 			r.rtm.EXPECT().Inspect(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, game string) (ports.Container, error) {
-				if row.only == "" || row.only == game {
+				i := slices.IndexFunc(rows, func(record runtime.RuntimeRecord) bool { return record.GameID == game })
+				if i%row.one == 0 {
 					return ports.Container{}, row.err
 				}
 				return onImage("old"), nil
-			}).Times(20)
+			}).Times(len(rows))
 			result, err := r.check(100, 0)
 			require.NoError(t, err)
 			require.Equal(t, row.want, result.Counts)
@@ -382,58 +386,6 @@ func TestCheckPageOfAWrongSize(t *testing.T) {
 	r.pages.EXPECT().PageRuntimes(gomock.Any(), gomock.Any()).Return(nil, fmt.Errorf("%w: limit", ports.ErrInvalidInput))
 	_, err := r.check(-1, 0)
 	requireFailure(t, err, patch.CodeInternalError, false, false)
-}
-
-// TestSweepEnded proves that every ended run gets its row, one that no row can
-// be about keeps no other from it, and a store that is away is tried again.
-func TestSweepEnded(t *testing.T) {
-	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	ended := func(game, run string) patch.EndedRun {
-		return patch.EndedRun{
-			Handle:    patch.Handle{GameID: game, WorkflowID: patch.WorkflowID(game), RunID: run},
-			StartedAt: began, EndedAt: began.Add(time.Minute),
-		}
-	}
-	page := patch.EndedPage{Runs: []patch.EndedRun{ended("a", "1"), ended("", "2"), ended("b", "3")}, NextPageToken: []byte("next")}
-	r := newWatchRig(t)
-	r.runs.EXPECT().PageEnded(gomock.Any(), began, []byte("token")).Return(page, nil)
-	var rows []operation.OperationEntry
-	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, entry operation.OperationEntry) (int64, error) {
-		rows = append(rows, entry)
-		return 1, nil
-	}).Times(2)
-	input := activities.SweepEndedInput{Since: began, PageToken: []byte("token")}
-	value, err := r.env.ExecuteActivity(r.watch.SweepEnded, input)
-	require.NoError(t, err)
-	var result activities.SweepEndedResult
-	require.NoError(t, value.Get(&result))
-	require.Equal(t, activities.SweepEndedResult{Runs: 3, NextPageToken: []byte("next"), Attempt: 1}, result)
-	require.Equal(t, []operation.OperationEntry{patch.EndedEntry(page.Runs[0]), patch.EndedEntry(page.Runs[2])}, rows)
-
-	r.runs.EXPECT().PageEnded(gomock.Any(), gomock.Any(), gomock.Any()).Return(page, nil)
-	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).Return(int64(0), errDown)
-	_, err = r.env.ExecuteActivity(r.watch.SweepEnded, input)
-	requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
-
-	r.runs.EXPECT().PageEnded(gomock.Any(), gomock.Any(), gomock.Any()).
-		Return(patch.EndedPage{}, &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "Temporal is away"})
-	_, err = r.env.ExecuteActivity(r.watch.SweepEnded, input)
-	require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, true, false).message, "Temporal is away")
-}
-
-// TestFinishPass proves that the summary gets to the store as it is.
-func TestFinishPass(t *testing.T) {
-	r := newWatchRig(t)
-	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	pass := drift.Pass{ID: "run", StartedAt: now, FinishedAt: &now, Counts: drift.Counts{Checked: 1, Missing: 1}}
-	want := ports.FinishPassInput{Pass: pass, KeepSince: now.AddDate(0, -1, 0)}
-	r.drift.EXPECT().Finish(gomock.Any(), want).Return(nil)
-	input := activities.FinishPassInput{Pass: pass, KeepSince: want.KeepSince}
-	_, err := r.env.ExecuteActivity(r.watch.FinishPass, input)
-	require.NoError(t, err)
-	r.drift.EXPECT().Finish(gomock.Any(), gomock.Any()).Return(errDown)
-	_, err = r.env.ExecuteActivity(r.watch.FinishPass, input)
-	requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
 }
 
 // TestCheckPageIsHandedBack proves that a page which is cut because its worker

@@ -66,6 +66,7 @@ func (c *apiCommand) Run(p *process) error {
 	}
 	defer temporal.Close()
 	metrics := telemetry.NewHTTPMetrics()
+	metrics.Register(telemetry.DriftMetrics(postgres.NewDrift(pool), logger))
 	parts := apiParts{
 		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal,
 		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger,

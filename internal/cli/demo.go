@@ -29,12 +29,16 @@ type demoCommand struct {
 // demoBudget bounds the whole story; it takes seconds.
 const demoBudget = 2 * time.Minute
 
+// demoWatch is from one pass of the watch to the next, short enough to be seen
+// in the UI of a stack that is kept.
+const demoWatch = time.Minute
+
 // Run plays the story on a throw-away stack. The environment is left out of it:
 // a demo must never touch a database that somebody set for something else.
 func (c *demoCommand) Run(p *process) error {
 	fmt.Fprintln(p.stdout, "Starting a throw-away stack on free ports…")
 	s, err := startStack(p.ctx, stackOptions{
-		progress: p.stderr, logger: telemetry.NewLogger(p.stderr, "text", slog.LevelError),
+		watch: watchSettings{interval: demoWatch}, progress: p.stderr, logger: telemetry.NewLogger(p.stderr, "text", slog.LevelError),
 	})
 	if err != nil {
 		return err

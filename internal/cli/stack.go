@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
@@ -44,6 +45,7 @@ type stackOptions struct {
 	authFile  string
 	taskQueue string
 	budgets   patch.Budgets
+	watch     watchSettings
 	progress  io.Writer
 	logger    *slog.Logger
 }
@@ -225,8 +227,22 @@ func (s *stack) startWorker() error {
 		return err
 	}
 	s.onClose(func() error { manager.Close(); return nil })
+	watch, err := newWatch(pool, manager, s.temporal, s.options.taskQueue)
+	if err != nil {
+		return err
+	}
 	s.serve("worker", func(ctx context.Context) error {
-		return worker.Run(ctx, worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps})
+		ctx, cancel := context.WithCancel(ctx)
+		var beside sync.WaitGroup
+		// The client is closed when the worker has ended.
+		defer beside.Wait()
+		defer cancel()
+		beside.Go(func() {
+			keepWatch(ctx, s.temporal, s.options.watch.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger)
+		})
+		return worker.Run(ctx, worker.Options{
+			Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: watch,
+		})
 	})
 	return nil
 }

@@ -4,12 +4,14 @@ import (
 	"fmt"
 
 	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/config"
+	"galaxy/gamemaster/internal/telemetry"
 	"galaxy/gamemaster/worker"
 )
 
 type workerCommand struct {
-	Probes string `help:"Address to answer /healthz and /readyz on; nowhere by default." env:"GAMEMASTER_WORKER_PROBES"`
+	Probes string `help:"Address to answer /healthz, /readyz and /metrics on; nowhere by default." env:"GAMEMASTER_WORKER_PROBES"`
 }
 
 // Run polls for work until the process is told to stop.
@@ -34,16 +36,23 @@ func (c *workerCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, api.Probes([]api.Check{
+	watch, err := newWatch(pool, manager, temporal, settings.TaskQueue)
+	if err != nil {
+		return err
+	}
+	probes := api.Probes([]api.Check{
 		{Name: "postgres", Check: pool.Ping},
 		{Name: "migrations", Check: checkMigrations(settings.DatabaseURL)},
 		{Name: "temporal", Check: temporal.check},
 		{Name: "runtime_manager", Check: manager.Ping},
-	})}); err != nil {
+	})
+	metrics := telemetry.DriftMetrics(postgres.NewDrift(pool), logger)
+	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, telemetry.WithMetrics(probes, metrics)}); err != nil {
 		return err
 	}
+	go keepWatch(p.ctx, temporal, watchOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger)
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
-	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps})
+	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: watch})
 	if err != nil {
 		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)
 	}

@@ -34,6 +34,12 @@ type Config struct {
 	UndoBudget    time.Duration `env:"GAMEMASTER_UNDO_BUDGET"`
 	SettleTime    time.Duration `env:"GAMEMASTER_SETTLE_TIME"`
 
+	// WatchInterval is from one pass of the watch to the next; zero means that
+	// there is none. WatchHeal is what a pass does about a container on another
+	// image than the record's: nothing, or [patch.ModeEnforce].
+	WatchInterval time.Duration `env:"GAMEMASTER_WATCH_INTERVAL" envDefault:"5m"`
+	WatchHeal     patch.Mode    `env:"GAMEMASTER_WATCH_HEAL"`
+
 	LogLevel  slog.Level `env:"GAMEMASTER_LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"GAMEMASTER_LOG_FORMAT" envDefault:"json"`
 }
@@ -95,6 +101,10 @@ func parseFaults(err error) []error {
 	return faults
 }
 
+// minWatchInterval keeps Runtime Manager from being asked about every game all
+// the time: a pass over a small fleet takes less than a second.
+const minWatchInterval = 10 * time.Second
+
 func (config Config) check() []error {
 	var faults []error
 	if config.LogFormat != "json" && config.LogFormat != "text" {
@@ -112,6 +122,14 @@ func (config Config) check() []error {
 		if budget.value != 0 && (budget.value < patch.MinBudget || budget.value > patch.MaxBudget) {
 			faults = append(faults, fmt.Errorf("%s: %s, want %s to %s", budget.name, budget.value, patch.MinBudget, patch.MaxBudget))
 		}
+	}
+	if config.WatchInterval != 0 && config.WatchInterval < minWatchInterval {
+		faults = append(faults, fmt.Errorf("GAMEMASTER_WATCH_INTERVAL: %s, want at least %s, or 0 for no watch",
+			config.WatchInterval, minWatchInterval))
+	}
+	if config.WatchHeal != "" && config.WatchHeal != patch.ModeEnforce {
+		faults = append(faults, fmt.Errorf("GAMEMASTER_WATCH_HEAL: %q, want %q, or nothing to heal nothing",
+			config.WatchHeal, patch.ModeEnforce))
 	}
 	if config.RTMURL != "" {
 		// The value may hold a password, so it is not repeated.

@@ -21,6 +21,32 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, "gamemaster", got.TaskQueue)
 	require.Equal(t, slog.LevelDebug, got.LogLevel)
 	require.Equal(t, patch.Budgets{Undo: patch.Duration(5 * time.Minute)}, got.Budgets())
+	require.Equal(t, 5*time.Minute, got.WatchInterval)
+	require.Empty(t, got.WatchHeal)
+}
+
+// TestLoadWatch proves which settings of the watch are taken.
+func TestLoadWatch(t *testing.T) {
+	for _, row := range []struct{ interval, heal, fault string }{
+		{interval: "0"}, {interval: "10s", heal: "enforce"}, {interval: "24h"},
+		{interval: "9s", fault: "GAMEMASTER_WATCH_INTERVAL: 9s, want at least 10s"},
+		{interval: "-5m", fault: "GAMEMASTER_WATCH_INTERVAL: -5m0s"},
+		{interval: "often", fault: "GAMEMASTER_WATCH_INTERVAL:"},
+		{interval: "5m", heal: "adopt", fault: `GAMEMASTER_WATCH_HEAL: "adopt"`},
+	} {
+		got, err := config.Load(map[string]string{
+			"GAMEMASTER_WATCH_INTERVAL": row.interval, "GAMEMASTER_WATCH_HEAL": row.heal,
+		})
+		if row.fault != "" {
+			require.ErrorContains(t, err, row.fault)
+			continue
+		}
+		require.NoError(t, err, row)
+		want, err := time.ParseDuration(row.interval)
+		require.NoError(t, err)
+		require.Equal(t, want, got.WatchInterval)
+		require.Equal(t, patch.Mode(row.heal), got.WatchHeal)
+	}
 }
 
 // TestLoadReportsEverything proves that all faults come together, each by the

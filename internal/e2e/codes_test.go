@@ -103,7 +103,7 @@ func TestCodes(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "GAMEMASTER_MANAGER_BUDGET=6s", "GAMEMASTER_SETTLE_TIME=1s")
 	r.startWorker()
-	seen := map[patch.Code]bool{patch.CodePatchInProgress: true} // TestInProgress
+	seen := map[patch.Code]bool{patch.CodePatchInProgress: true, patch.CodeTerminated: true} // TestInProgress, TestTerminated
 	for _, row := range codeRows() {
 		seen[row.code] = true
 		t.Run(row.name, func(t *testing.T) { row.check(t, r) })
@@ -114,13 +114,12 @@ func TestCodes(t *testing.T) {
 }
 
 func (row codeRow) check(t *testing.T, shared *rig) {
-	r := *shared
-	r.t = t
+	r := shared.in(t)
 	prepare := row.prepare
 	if prepare == nil {
 		prepare = (*rig).game
 	}
-	game := prepare(&r)
+	game := prepare(r)
 	r.simulator.ClearFaults()
 	if row.fault.Mode != "" {
 		row.fault.GameID = game
@@ -129,9 +128,9 @@ func (row codeRow) check(t *testing.T, shared *rig) {
 	answers := r.askBeside(game, map[string]any{"version": row.version, "expected_version": row.expected})
 	if row.during != nil {
 		r.awaitCall(game)
-		row.during(&r, game)
+		row.during(r, game)
 	}
-	patchID := row.checkAnswer(&r, game, await(t, answers))
+	patchID := row.checkAnswer(r, game, await(t, answers))
 
 	require.Equal(t, row.closes, r.closeStatus(game))
 	rows := r.audit(game)
@@ -144,7 +143,7 @@ func (row codeRow) check(t *testing.T, shared *rig) {
 	if row.ends != "" {
 		r.requireInLine(game, row.ends, row.recreates)
 	}
-	recordHistory(t, &r, row.name, game)
+	recordHistory(t, r, row.name, game)
 }
 
 // checkAnswer proves what the caller who waited was answered, and that the

@@ -133,7 +133,7 @@ func TestTerminated(t *testing.T) {
 	require.NoError(t, r.temporal.TerminateWorkflow(t.Context(), patch.WorkflowID(game), "", "test"))
 	body := r.awaitEnd(patchID)
 	require.Equal(t, "failure", body["outcome"])
-	require.Equal(t, string(patch.CodeInternalError), body["code"])
+	require.Equal(t, string(patch.CodeTerminated), body["code"])
 }
 
 // TestWorkerKilled proves that a patch whose worker is killed after the
@@ -248,24 +248,6 @@ func TestUndoThatHangs(t *testing.T) {
 	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHang})
 	patchID := r.async(game, "1.4.3")
 	r.awaitPhase(patchID, patch.PhaseNeedsOperator)
-}
-
-// TestLateRecreate proves that a recreate which lands after the patch was
-// cancelled is seen and put back.
-func TestLateRecreate(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, "GAMEMASTER_SETTLE_TIME=6s")
-	r.startWorker()
-	game := r.game()
-	r.slowPatch(game, 6000)
-	patchID := r.async(game, "1.4.3")
-	r.awaitCall(game)
-	require.NoError(t, r.temporal.CancelWorkflow(t.Context(), patch.WorkflowID(game), ""))
-	body := r.awaitEnd(patchID)
-	require.Equal(t, string(patch.CodeCancelled), body["code"])
-	r.requireInLine(game, "1.4.2", 2)
-	require.Len(t, r.audit(game), 1)
-	recordHistory(t, r, "cancelled_late", game)
 }
 
 // TestTurnIsWaitedFor proves that the undo touches no container whose turn is

@@ -45,6 +45,8 @@ type rig struct {
 	simulator *rtmsim.Simulator
 	temporal  client.Client
 	url       string
+	// probes is where a worker tells of itself, if one was asked to.
+	probes string
 	// token is what the API is asked with.
 	token    string
 	authFile string
@@ -106,6 +108,8 @@ func newRigWithoutAPI(t *testing.T, environ ...string) *rig {
 		"DATABASE_URL=" + databaseURL, "RTM_URL=" + manager.URL, "TEMPORAL_ADDRESS=" + temporal.Address(),
 		"GAMEMASTER_TASK_QUEUE=" + rand.Text(),
 		"GAMEMASTER_AUTH_FILE=" + r.authFile,
+		// A pass at the wrong moment would use up the faults of a test.
+		"GAMEMASTER_WATCH_INTERVAL=0",
 	}, environ...)
 	r.register(map[string]engineversion.Status{
 		"1.4.1": engineversion.StatusDeprecated, "1.4.2": engineversion.StatusActive,
@@ -128,6 +132,13 @@ func (r *rig) startAPI() *process {
 	p := start(r.t, r.environ, "api", "--addr", "127.0.0.1:0")
 	r.url = fmt.Sprintf("http://%s", p.awaitLog("api is listening")["addr"])
 	return p
+}
+
+// in returns the rig for a subtest.
+func (r *rig) in(t *testing.T) *rig {
+	own := *r
+	own.t = t
+	return &own
 }
 
 func (r *rig) startWorker() *process { return start(r.t, r.environ, "worker") }

@@ -74,7 +74,10 @@ func (input FinishPassInput) Validate() error {
 	case input.Pass.StartedAt.IsZero() || input.Pass.FinishedAt == nil || input.Pass.FinishedAt.IsZero():
 		return errors.New(op + ": started at and finished at must not be zero")
 	}
-	return requireNow(op, input.KeepSince)
+	if input.KeepSince.IsZero() {
+		return errors.New(op + ": keep since must not be zero")
+	}
+	return nil
 }
 
 // DriftPager reads what the watch found.

@@ -25,16 +25,22 @@ var requestBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1
 // those of the Go runtime and of the process.
 func NewHTTPMetrics() *HTTPMetrics {
 	m := &HTTPMetrics{
-		registry: prometheus.NewRegistry(),
+		registry: newRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gamemaster_http_request_duration_seconds",
 			Help:    "Time from the headers of a request to the end of its answer.",
 			Buckets: requestBuckets,
 		}, []string{"method", "route", "status"}),
 	}
-	m.registry.MustRegister(m.requests, collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.requests)
 	return m
+}
+
+// newRegistry has the metrics of the Go runtime and of the process.
+func newRegistry() *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return registry
 }
 
 // noRoute is the route of requests that matched none, so that made-up paths
