@@ -5,7 +5,7 @@ import "galaxy/gamemaster/internal/domain/patch"
 // least is how many histories there are at least: it is raised with each new
 // path and never lowered, so that the corpus cannot shrink along with its
 // manifest.
-const least = 33
+const least = 39
 
 // manifest lists the corpus. A history that is here stays here: runs like it
 // may be open somewhere when a new version is rolled out. The numbers at the end
@@ -45,5 +45,11 @@ func manifest() map[string]recorded {
 		"service_unavailable":         {code: patch.CodeServiceUnavailable, events: 33, closes: failed},
 		"service_unavailable_applied": {code: patch.CodeServiceUnavailable, events: 33, closes: failed},
 		"success":                     {events: 32, closes: completed},
+		"needs_operator_abandon":      {code: patch.CodeServiceUnavailable, events: 40, closes: failed},
+		"needs_operator_twice":        {code: patch.CodeServiceUnavailable, events: 61, closes: failed},
+		"waited_for_operation_log":    {events: 39, closes: completed},
+		"waited_for_runtime_fences":   {events: 39, closes: completed},
+		"watch":                       {events: 23, closes: completed},
+		"watch_heals":                 {events: 32, closes: completed},
 	}
 }

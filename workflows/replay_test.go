@@ -48,6 +48,7 @@ func replay(t *testing.T, history *historypb.History, want recorded) error {
 	require.NoError(t, err)
 	replayer.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
 	replayer.RegisterWorkflowWithOptions(workflows.ReconcileRuntime, workflow.RegisterOptions{Name: workflows.ReconcileRuntimeType})
+	replayer.RegisterWorkflowWithOptions(workflows.ReconcileRuntimes, workflow.RegisterOptions{Name: workflows.ReconcileRuntimesType})
 	if err := replayer.ReplayWorkflowHistory(quiet(), history); err != nil {
 		return err
 	}

@@ -25,11 +25,17 @@ var corpus = filepath.Join("..", "..", "workflows", "testdata", "histories")
 // when asked to.
 func recordHistory(t *testing.T, r *rig, name, game string) {
 	t.Helper()
+	recordRun(t, r, name, patch.WorkflowID(game), "")
+}
+
+// recordRun is recordHistory of any run.
+func recordRun(t *testing.T, r *rig, name, workflowID, runID string) {
+	t.Helper()
 	if os.Getenv(recordVariable) == "" {
 		return
 	}
 	history := &historypb.History{}
-	events := r.temporal.GetWorkflowHistory(t.Context(), patch.WorkflowID(game), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	events := r.temporal.GetWorkflowHistory(t.Context(), workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
 		require.NoError(t, err)

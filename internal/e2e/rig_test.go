@@ -47,6 +47,8 @@ type rig struct {
 	url       string
 	// probes is where a worker tells of itself, if one was asked to.
 	probes string
+	// lastPass is the pass of the watch that was waited for last.
+	lastPass client.ScheduleWorkflowExecution
 	// token is what the API is asked with.
 	token    string
 	authFile string

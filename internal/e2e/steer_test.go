@@ -102,6 +102,7 @@ func TestRetryTwice(t *testing.T) {
 	end(t, s, open)
 	require.Len(t, taken(t, r, open), 2)
 	r.requireInLine(game, "1.4.2", 2)
+	recordHistory(t, r, "needs_operator_twice", game)
 }
 
 // TestAbandon proves that an operator's decision ends a patch which cannot be put
@@ -120,6 +121,7 @@ func TestAbandon(t *testing.T) {
 	require.Contains(t, r.audit(game)[0].Undo, `abandon by "bob": host is gone`)
 	container, _ := r.simulator.Runtime(game)
 	require.Equal(t, image("1.4.3"), container.ImageRef, "the difference is left as it is")
+	recordHistory(t, r, "needs_operator_abandon", game)
 
 	r.simulator.ClearFaults()
 	require.True(t, end(t, s, begin(t, s, requestFor(game, "1.4.4"))).IsSuccess())

@@ -63,6 +63,7 @@ func (r *rig) pass() drift.Pass {
 	last, err := postgres.NewDrift(r.pool).LastPass(ctx)
 	require.NoError(r.t, err)
 	require.Equal(r.t, pass.ID, last.ID)
+	r.lastPass = *began
 	return pass
 }
 
@@ -121,6 +122,7 @@ func TestWatch(t *testing.T) {
 	pass = r.pass()
 	require.Equal(t, drift.Counts{Checked: 3, InSync: 3, Skipped: 1}, pass.Counts)
 	require.Empty(t, r.findings())
+	recordRun(t, r, "watch", r.lastPass.WorkflowID, r.lastPass.FirstExecutionRunID)
 	require.Equal(t, image("1.4.2"), r.record(fine).CurrentImageRef)
 	for _, game := range []string{fine, drifted, missing} {
 		require.Empty(t, r.audit(game), "the watch only looks")
@@ -151,6 +153,7 @@ func TestWatchHeals(t *testing.T) {
 	require.NoError(t, err)
 	pass := r.pass()
 	require.Equal(t, drift.Counts{Checked: 2, ImageDrift: 1, Missing: 1}, pass.Counts)
+	recordRun(t, r, "watch_heals", r.lastPass.WorkflowID, r.lastPass.FirstExecutionRunID)
 	require.Eventually(t, func() bool { return len(r.audit(drifted)) > 0 }, patience, waitTick)
 	row := r.audit(drifted)[0]
 	require.Equal(t, operation.OpKindReconcile, row.OpKind)
