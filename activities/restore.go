@@ -20,9 +20,9 @@ type RestoreContainerInput struct {
 	Plan patch.Plan `json:"plan"`
 	// Fence is that of [Activities.TakeFence].
 	Fence int64 `json:"fence"`
-	// Quiet says that none of the run's calls to Runtime Manager can be under way
-	// any more: there was none, or each was answered. Otherwise they are fenced
-	// off before anything is believed.
+	// Quiet says that the run made no call to Runtime Manager that could be under
+	// way. Otherwise they are fenced off before anything is believed, also when
+	// the only one was answered with a refusal: that may be the word of a proxy.
 	Quiet bool `json:"quiet,omitempty"`
 	// Untouched says that the run made no call for a recreate: then a turn that
 	// is being generated is none of its business.

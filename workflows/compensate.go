@@ -72,7 +72,7 @@ func (r *run) restore(ctx workflow.Context, round int) (restored activities.Rest
 	ctx = undoOptions(ctx, r.budgets.Undo, "bring the container in line with the record")
 	err = r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
 		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round), Fence: fence,
-		Quiet: round == 1 && (r.untouched || r.refused),
+		Quiet: round == 1 && r.untouched,
 		Plan:  r.plan, Untouched: r.untouched, Refused: r.refused, RotationTried: r.recording,
 	}, &restored)
 	if err != nil {
