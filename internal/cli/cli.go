@@ -44,6 +44,8 @@ type grammar struct {
 
 	Version kong.VersionFlag `help:"Print the build and end."`
 
+	DrillWorker drillWorkerCommand `cmd:"" hidden:"" help:"Run a worker that breaks on purpose, against a throw-away stack."`
+
 	Completion kongcompletion.Completion `cmd:"" help:"Show how to make the shell complete commands and flags."`
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 
+	"go.temporal.io/sdk/interceptor"
+
 	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/config"
@@ -15,7 +17,10 @@ type workerCommand struct {
 }
 
 // Run polls for work until the process is told to stop.
-func (c *workerCommand) Run(p *process) error {
+func (c *workerCommand) Run(p *process) error { return c.poll(p) }
+
+// poll is Run with interceptors, which production has none of.
+func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInterceptor) error {
 	settings, err := config.Load(p.environ, config.NeedDatabase, config.NeedRTM)
 	if err != nil {
 		return refused(err)
@@ -52,7 +57,9 @@ func (c *workerCommand) Run(p *process) error {
 	}
 	go keepWatch(p.ctx, temporal, watchOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger)
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
-	err = worker.Run(p.ctx, worker.Options{Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: watch})
+	err = worker.Run(p.ctx, worker.Options{
+		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: watch, Interceptors: interceptors,
+	})
 	if err != nil {
 		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)
 	}
