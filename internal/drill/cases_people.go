@@ -1,0 +1,260 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"galaxy/gamemaster/client"
+	"galaxy/gamemaster/internal/devstack/pgfault"
+	"galaxy/gamemaster/internal/devstack/rtmsim"
+	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
+)
+
+// held patches the game and returns in the middle of its recreate, which takes
+// long enough for what is done next.
+func held(g *Game, milliseconds int) *Asked {
+	slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: milliseconds, Times: 1})
+	asked := g.PatchAsync(target)
+	g.AwaitFired(slow)
+	return asked
+}
+
+// writerCases are about others who write the record in the middle of a patch.
+func writerCases() []Case {
+	during := func(name string, expect Expect, others func(g *Game)) Case {
+		return Case{Name: named("writer", name), Layer: LayerWriter, Expect: expect, Run: func(_ *Cell, g *Game) {
+			asked := held(g, 1500)
+			others(g)
+			g.Did(LayerWriter, name, nil)
+			asked.Wait()
+		}}
+	}
+	conflict := Failure(FirstVersion, patch.CodeConflict)
+	return []Case{
+		during("engine_unreachable", conflict.After(2), func(g *Game) { g.SetStatus(runtime.StatusEngineUnreachable) }),
+		during("stopped", conflict.After(1).Differing(), func(g *Game) { g.SetStatus(runtime.StatusStopped) }),
+		during("finished", conflict.After(1).Differing(), func(g *Game) { g.SetStatus(runtime.StatusFinished) }),
+		during("deleted", Expect{Codes: []patch.Code{patch.CodeRuntimeNotFound}}.Differing(), (*Game).DeleteRecord),
+		during("moved_on", Failure("1.4.6", patch.CodeConflict).After(2), func(g *Game) { g.SetVersion("1.4.6") }),
+		during("moved_to_the_target", patched(), func(g *Game) { g.SetVersion(target) }),
+		during("registered_anew", Failure("1.4.5", patch.CodeConflict).After(2), func(g *Game) {
+			g.DeleteRecord()
+			g.Register("1.4.5")
+		}),
+		during("turn_begins", conflict.After(2), func(g *Game) {
+			g.SetStatus(runtime.StatusGenerationInProgress)
+			g.AwaitPhase(patch.PhaseCompensating)
+			g.SetStatus(runtime.StatusRunning)
+		}),
+		during("turn_outlasts_the_undo", conflict.After(2), func(g *Game) {
+			g.SetStatus(runtime.StatusGenerationInProgress)
+			g.AwaitPhase(patch.PhaseNeedsOperator)
+			g.SetStatus(runtime.StatusRunning)
+			g.Retry("the turn is done")
+		}),
+		during("stopped_during_the_turn", conflict.After(1).Differing(), func(g *Game) {
+			g.SetStatus(runtime.StatusGenerationInProgress)
+			g.AwaitPhase(patch.PhaseCompensating)
+			g.SetStatus(runtime.StatusStopped)
+		}),
+	}
+}
+
+// requestCases are about who asks: duplicates, races, lost answers, APIs whose
+// database fails under them.
+func requestCases() []Case {
+	twenty := func(request func(i int) (client.PatchRequest, string)) func(*Cell, *Game) {
+		return func(_ *Cell, g *Game) {
+			var asked []*Asked
+			for i := range 20 {
+				asked = append(asked, g.PatchAsyncWith(request(i)))
+			}
+			for _, a := range asked {
+				a.Wait()
+			}
+			g.Did(LayerAPI, "20 at once", nil)
+		}
+	}
+	cases := []Case{
+		{
+			Name: "same_version_20_times_at_once", Layer: LayerAPI, Expect: Success(target).After(1),
+			Run: twenty(func(i int) (client.PatchRequest, string) {
+				return client.PatchRequest{Version: target}, named("key", i)
+			}),
+		},
+		{
+			Name: "same_key_20_times_at_once_with_force", Layer: LayerAPI, Expect: Success(target).After(1),
+			Run: twenty(func(int) (client.PatchRequest, string) {
+				return client.PatchRequest{Version: target, Force: true}, "one-key"
+			}),
+		},
+		{
+			Name: "other_versions_race", Layer: LayerAPI, Expect: Expect{Codes: []patch.Code{""}},
+			Run: twenty(func(i int) (client.PatchRequest, string) {
+				return client.PatchRequest{Version: versions()[i%5]}, named("key", i)
+			}),
+		},
+		{
+			Name: "patch_and_reconcile_race", Layer: LayerAPI, Expect: Expect{Codes: []patch.Code{""}, Version: target},
+			Run: func(c *Cell, g *Game) {
+				asked := held(g, 1500)
+				_, err := c.clients[0].Reconcile(g.ctx, g.ID, client.ReconcileRequest{Mode: client.ModeEnforce}, client.ReconcileOptions{})
+				problem, refused := errors.AsType[*client.Error](err)
+				if !refused || problem.Code != client.CodePatchInProgress {
+					g.keep("reconcile beside a patch", fmt.Errorf("want it to be refused, got %w", err))
+				}
+				g.Did(LayerAPI, "reconcile", nil)
+				asked.Wait()
+			},
+		},
+	}
+	for _, fault := range []pgfault.Fault{
+		{Mode: pgfault.CutBefore}, {Mode: pgfault.CutAfter}, {Mode: pgfault.Error, Code: "40001"}, {Mode: pgfault.HangAfter},
+	} {
+		// The key is an argument of the statement, and the game is not.
+		fault.SQL, fault.Times, fault.Argument = `idempotency_keys`, 1, "the-key-of-this-case"
+		cases = append(cases, Case{
+			Name: named("claim_of_a_key", fault.Mode, fault.Code), Layer: LayerAPI, Room: RoomCell, Expect: patched(),
+			Run: func(_ *Cell, g *Game) {
+				g.APISQL(fault)
+				g.PatchAsyncWith(client.PatchRequest{Version: target}, fault.Argument).Wait()
+			},
+		})
+	}
+	return cases
+}
+
+// operatorCases are about people at the Temporal UI: cancel in each phase,
+// terminate, decide.
+func operatorCases() []Case {
+	cancelled := Failure(FirstVersion, patch.CodeCancelled)
+	inDoubt := func(g *Game) {
+		contested(g, func(g *Game) {
+			g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: http.StatusBadRequest})
+		})
+		g.AwaitPhase(patch.PhaseNeedsOperator)
+	}
+	return []Case{
+		{Name: "cancel_during_the_recreate", Layer: LayerOperator, Expect: cancelled, Run: func(_ *Cell, g *Game) {
+			asked := held(g, 1500)
+			g.CancelRun()
+			g.Did(LayerOperator, "cancel", nil)
+			asked.Wait()
+		}},
+		{Name: "cancel_while_the_record_is_read", Layer: LayerOperator, Expect: cancelled.After(0), Run: func(_ *Cell, g *Game) {
+			slow := g.SQL(pgfault.Fault{SQL: readsRecord, Mode: pgfault.Hang, Times: 1})
+			asked := g.PatchAsync(target)
+			g.AwaitFired(slow)
+			g.CancelRun()
+			asked.Wait()
+		}},
+		{Name: "cancel_during_the_rotation", Layer: LayerOperator, Expect: patched(), Run: func(_ *Cell, g *Game) {
+			slow := g.SQL(pgfault.Fault{SQL: rotatesRecord, Mode: pgfault.Slow, Delay: 1500 * time.Millisecond, Times: 1})
+			asked := g.PatchAsync(target)
+			g.AwaitFired(slow)
+			g.CancelRun()
+			asked.Wait()
+		}},
+		{Name: "cancel_during_the_undo", Layer: LayerOperator, Expect: putBack(), Run: func(_ *Cell, g *Game) {
+			fence := g.RTM(rtmsim.Fault{Op: rtmsim.OpFence, Mode: rtmsim.ModeSlow, DelayMS: 1500, Times: 1})
+			slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1000, Times: 1})
+			asked := g.PatchAsync(target)
+			g.AwaitFired(slow)
+			g.SetStatus(runtime.StatusEngineUnreachable)
+			g.AwaitFired(fence)
+			g.CancelRun()
+			asked.Wait()
+		}},
+		{Name: "terminate_during_the_recreate", Layer: LayerOperator, Expect: Expect{}.Differing(), Run: func(_ *Cell, g *Game) {
+			asked := held(g, 1500)
+			g.Terminate("drill")
+			g.Did(LayerOperator, "terminate", nil)
+			asked.Wait()
+		}},
+		{Name: "terminate_and_patch_again", Layer: LayerOperator, Expect: Expect{Version: "1.4.4"}, Run: func(_ *Cell, g *Game) {
+			asked := held(g, 3000)
+			g.Terminate("drill")
+			asked.Wait()
+			g.Patch("1.4.4")
+		}},
+		{Name: "retry_in_doubt", Layer: LayerOperator, Expect: putBack(), Run: func(_ *Cell, g *Game) {
+			inDoubt(g)
+			g.ClearRTM()
+			g.Retry("Runtime Manager takes it again")
+		}},
+		{Name: "abandon_in_doubt", Layer: LayerOperator, Run: func(_ *Cell, g *Game) {
+			inDoubt(g)
+			g.Abandon("the host is gone")
+		}, Expect: Failure(FirstVersion, patch.CodeServiceUnavailable).After(1).Differing()},
+		{Name: "asked_again_in_doubt", Layer: LayerOperator, Expect: putBack(), Run: func(_ *Cell, g *Game) {
+			inDoubt(g)
+			g.ClearRTM()
+			g.Patch(target)
+		}},
+		{Name: "cancel_in_doubt_changes_nothing", Layer: LayerOperator, Expect: putBack(), Run: func(_ *Cell, g *Game) {
+			inDoubt(g)
+			g.CancelRun()
+			g.ClearRTM()
+			g.Retry("cancelled, and still in doubt")
+		}},
+	}
+}
+
+// resetCases reset a patch that has ended to each of its workflow tasks, and one
+// whose recreate is under way.
+func resetCases() []Case {
+	const tasks = 5
+	var cases []Case
+	for task := 1; task <= tasks; task++ {
+		cases = append(cases, Case{
+			Name: named("reset_of_a_success_to_task", task), Layer: LayerOperator, Expect: patched(),
+			Run: func(_ *Cell, g *Game) {
+				g.Patch(target)
+				g.resetToTask(task)
+			},
+		}, Case{
+			Name: named("reset_of_a_put_back_to_task", task), Layer: LayerOperator, Expect: Expect{},
+			Run: func(_ *Cell, g *Game) {
+				g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: http.StatusConflict, Times: 1})
+				g.Patch(target)
+				g.resetToTask(task)
+			},
+		})
+	}
+	return append(cases, Case{
+		Name: "reset_during_the_recreate", Layer: LayerOperator, Expect: patched(),
+		Run: func(_ *Cell, g *Game) {
+			asked := held(g, 3000)
+			g.resetToTask(3)
+			asked.Wait()
+		},
+	})
+}
+
+// resetToTask resets the game's latest run to the end of its n-th workflow task.
+func (g *Game) resetToTask(n int) {
+	var ends []int64
+	g.do("find the workflow tasks", func(ctx context.Context) error {
+		events := g.cell.Stack.client.GetWorkflowHistory(ctx, patch.WorkflowID(g.ID), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			event, err := events.Next()
+			if err != nil {
+				return err
+			}
+			if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+				ends = append(ends, event.GetEventId())
+			}
+		}
+		return nil
+	})
+	if g.Err() == nil {
+		g.Reset(ends[min(n, len(ends))-1])
+		g.Did(LayerOperator, named("reset to task", n), nil)
+	}
+}

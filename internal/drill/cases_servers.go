@@ -1,0 +1,138 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"galaxy/gamemaster/internal/devstack/rtmsim"
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// rest lets time pass: for what is to last, and nothing tells when it is over.
+func (g *Game) rest(duration time.Duration) {
+	g.do("rest", func(ctx context.Context) error { return pause(ctx, duration) })
+}
+
+// networkCases are about the links between the parts.
+func networkCases() []Case {
+	links := []struct {
+		name string
+		of   func(c *Cell) *Link
+	}{
+		{"worker_manager", func(c *Cell) *Link { return c.WorkerToManager }},
+		{"worker_postgres", func(c *Cell) *Link { return c.WorkerToPostgres }},
+		{"worker_temporal", func(c *Cell) *Link { return c.WorkerToTemporal }},
+		{"api_temporal", func(c *Cell) *Link { return c.APIToTemporal }},
+		{"api_postgres", func(c *Cell) *Link { return c.APIToPostgres }},
+	}
+	toxics := []struct {
+		name  string
+		toxic Toxic
+	}{
+		{"latency", Latency(150 * time.Millisecond)},
+		{"replies_lost", Swallow(0)},
+		{"requests_lost", Swallow(0).OnRequests()},
+		{"reset", ResetPeer()},
+	}
+	var cases []Case
+	for _, link := range links {
+		for _, toxic := range toxics {
+			cases = append(cases, Case{
+				Name: named("network", link.name, toxic.name), Layer: LayerNetwork, Room: RoomCell,
+				Expect: Expect{Codes: []patch.Code{"", patch.CodeServiceUnavailable}},
+				Run: func(c *Cell, g *Game) {
+					spoilt := g.Toxic(link.of(c), toxic.toxic)
+					asked := g.PatchAsync(target)
+					g.AwaitFired(spoilt)
+					g.rest(3 * time.Second)
+					g.TakeToxic(link.of(c), spoilt)
+					asked.Wait()
+				},
+			})
+		}
+	}
+	return cases
+}
+
+// serverCases are about Postgres, Temporal and Runtime Manager themselves:
+// killed, stopped where they stand, in the middle of a recreate and while there
+// is nothing to do.
+func serverCases() []Case {
+	type server struct {
+		name string
+		down func(s *Stack, ctx context.Context) error
+		up   func(s *Stack, ctx context.Context) error
+	}
+	var cases []Case
+	for _, hit := range []server{
+		{"temporal_killed", func(s *Stack, _ context.Context) error { return s.Temporal.Kill() },
+			func(s *Stack, ctx context.Context) error { return s.Temporal.Start(ctx) }},
+		{"temporal_paused", func(s *Stack, _ context.Context) error { return s.Temporal.Pause() },
+			func(s *Stack, _ context.Context) error { return s.Temporal.Resume() }},
+		{"temporal_restarted", func(s *Stack, _ context.Context) error { return s.Temporal.Stop() },
+			func(s *Stack, ctx context.Context) error { return s.Temporal.Start(ctx) }},
+		{"postgres_killed", func(s *Stack, _ context.Context) error { return s.Postgres.Kill() },
+			func(s *Stack, ctx context.Context) error { return s.Postgres.Start(ctx) }},
+		{"postgres_restarted", func(s *Stack, _ context.Context) error { return s.Postgres.Stop() },
+			func(s *Stack, ctx context.Context) error { return s.Postgres.Start(ctx) }},
+		{"manager_killed", func(s *Stack, ctx context.Context) error { return s.Simulator.Kill(ctx) },
+			func(s *Stack, ctx context.Context) error { return s.Simulator.Start(ctx) }},
+		{"manager_paused", func(s *Stack, _ context.Context) error { return s.Simulator.Pause() },
+			func(s *Stack, _ context.Context) error { return s.Simulator.Resume() }},
+	} {
+		cases = append(cases, Case{
+			Name: named(hit.name, "during_the_recreate"), Layer: LayerTemporal, Room: RoomStack,
+			Expect: Expect{Codes: []patch.Code{"", patch.CodeServiceUnavailable}},
+			Run: func(c *Cell, g *Game) {
+				asked := held(g, 2000)
+				g.Did(LayerTemporal, hit.name, hit.down(c.Stack, g.ctx))
+				g.rest(2 * time.Second)
+				g.do("up again", func(ctx context.Context) error { return hit.up(c.Stack, ctx) })
+				asked.Wait()
+			},
+		})
+	}
+	return cases
+}
+
+// processCases are about the product's own processes, all of them at once.
+func processCases() []Case {
+	return []Case{
+		{
+			Name: "api_killed_while_the_caller_waits", Layer: LayerAPI, Room: RoomCell, Expect: patched(),
+			Run: func(c *Cell, g *Game) {
+				asked := held(g, 2000)
+				for _, api := range c.APIs {
+					g.Did(LayerAPI, "crash "+api.Name(), api.Crash())
+				}
+				asked.Wait()
+			},
+		},
+		{
+			Name: "rolling_restart_under_load", Layer: LayerWorker, Room: RoomCell, Expect: Expect{Codes: []patch.Code{""}, Version: "1.4.4"},
+			Run: func(c *Cell, g *Game) {
+				asked := held(g, 2000)
+				for _, process := range append(append([]*Process{}, c.Workers...), c.APIs...) {
+					g.Did(LayerWorker, "restart "+process.Name(), process.Restart())
+				}
+				asked.Wait()
+				g.Patch("1.4.4")
+			},
+		},
+		{
+			Name: "everything_of_ours_killed", Layer: LayerWorker, Room: RoomCell, Expect: patched(),
+			Run: func(c *Cell, g *Game) {
+				g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenSlow, DelayMS: 3000, Times: 1})
+				asked := g.PatchAsync(target)
+				g.AwaitPhase(patch.PhasePatching)
+				var faults []error
+				for _, process := range append(append([]*Process{}, c.Workers...), c.APIs...) {
+					faults = append(faults, process.Crash())
+				}
+				g.Did(LayerWorker, "crash all", errors.Join(faults...))
+				asked.Wait()
+			},
+		},
+	}
+}

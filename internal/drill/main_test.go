@@ -1,0 +1,59 @@
+package drill_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"galaxy/gamemaster/internal/drill"
+)
+
+// binary is the gamemaster under test, and stack what all tests share.
+var (
+	binary string
+	stack  *drill.Stack
+)
+
+// startBudget bounds the first build of the Temporal server, on two cores that
+// compile other packages as well.
+const startBudget = 20 * time.Minute
+
+func TestMain(m *testing.M) {
+	status, err := run(m)
+	if err == nil && status == 0 {
+		// Nothing of the harness may survive it.
+		err = goleak.Find()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "drill:", err)
+		status = 1
+	}
+	os.Exit(status)
+}
+
+func run(m *testing.M) (status int, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), startBudget)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "gamemaster-drill-test-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	binary = filepath.Join(dir, "gamemaster")
+	build := append([]string{"build", "-o", binary}, raceFlags...)
+	if out, err := exec.CommandContext(ctx, "go", append(build, "galaxy/gamemaster")...).CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build gamemaster: %w\n%s", err, out)
+	}
+	if stack, err = drill.Start(ctx, drill.Options{Binary: binary, Progress: os.Stderr}); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, stack.Close()) }()
+	return m.Run(), nil
+}
