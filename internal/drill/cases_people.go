@@ -213,6 +213,15 @@ func resetCases() []Case {
 	var cases []Case
 	for task := 1; task <= tasks; task++ {
 		cases = append(cases, Case{
+			Name: named("reset_of_a_forced_recreate_to_task", task), Layer: LayerOperator, Expect: Success(FirstVersion).After(1),
+			Run: func(_ *Cell, g *Game) {
+				g.PatchWith(client.PatchRequest{Version: FirstVersion, Force: true})
+				g.resetToTask(task)
+			},
+		})
+	}
+	for task := 1; task <= tasks; task++ {
+		cases = append(cases, Case{
 			Name: named("reset_of_a_success_to_task", task), Layer: LayerOperator, Expect: patched(),
 			Run: func(_ *Cell, g *Game) {
 				g.Patch(target)

@@ -11,12 +11,10 @@ import (
 
 // directionOnce: no key is carried out twice, and no patch recreates its
 // container on the target a second time unless it had been put back in between.
-// A forced patch that was reset begins anew on purpose.
 func directionOnce(game GameEvidence, _ Evidence) (broken []string) {
 	keys := map[string]bool{}
 	// last is the image that each patch put the container on.
-	type forward struct{ image, runID string }
-	last := map[string]forward{}
+	last := map[string]string{}
 	at := game.Initial.ImageRef
 	for _, call := range game.applied() {
 		if keys[call.Key] {
@@ -30,12 +28,10 @@ func directionOnce(game GameEvidence, _ Evidence) (broken []string) {
 		}
 		if intent.Direction == patch.DirectionPatch {
 			before, again := last[intent.PatchID]
-			run, _ := game.run(intent.RunID)
-			forced := run.Force && before.runID != intent.RunID
-			if again && at == before.image && !forced && !game.movedContainer() {
+			if again && at == before && !game.movedContainer() {
 				broken = append(broken, fmt.Sprintf("patch %q recreated the container on %q twice, with nothing in between", intent.PatchID, call.Image))
 			}
-			last[intent.PatchID] = forward{call.Image, intent.RunID}
+			last[intent.PatchID] = call.Image
 		}
 		at = call.Image
 	}
