@@ -15,6 +15,9 @@ type AppendOperationLogInput struct {
 	// FirstRunID is the run that was started; it is another than the row's own
 	// run after a reset.
 	FirstRunID string `json:"first_run_id"`
+	// MovedBy is the run that wrote the move into the record; empty when none is
+	// known to have.
+	MovedBy string `json:"moved_by,omitempty"`
 }
 
 // AppendOperationLogResult is where the row went.
@@ -37,7 +40,7 @@ const earlierRows = 100
 func (a *Activities) AppendOperationLog(ctx context.Context, input AppendOperationLogInput) (AppendOperationLogResult, error) {
 	const op = "append operation log"
 	entry, told := input.Entry, false
-	if tookOver(ctx, input.FirstRunID) {
+	if tookOver(ctx, input.FirstRunID) && input.MovedBy != runID(ctx) {
 		earlier, err := a.log.ListByGame(ctx, entry.GameID, earlierRows)
 		if err != nil {
 			return AppendOperationLogResult{}, failed(ctx, op, err)

@@ -150,6 +150,8 @@ type UpdateImageResult struct {
 	// FoundDone says that an earlier attempt had written it, though its answer
 	// was lost, or an earlier run.
 	FoundDone bool `json:"found_done,omitempty"`
+	// RunID is the run that wrote it; empty when it was written already.
+	RunID string `json:"run_id,omitempty"`
 	// Behind says that nothing was written: the run was reset to behind the
 	// recreate, so that the container has to be looked at first.
 	Behind  bool `json:"behind,omitempty"`
@@ -174,7 +176,7 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
 	if input.Plan.Recorded(row) {
-		return UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}, nil
+		return foundRecorded(ctx, row), nil
 	}
 	if err := input.Plan.StillHolds(row); err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
@@ -201,13 +203,23 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
-	return UpdateImageResult{Record: a.reload(ctx, input), Attempt: attempt(ctx)}, nil
+	return UpdateImageResult{Record: a.reload(ctx, input), RunID: runID(ctx), Attempt: attempt(ctx)}, nil
+}
+
+// foundRecorded is a row that is on the target before anything was written: by
+// an earlier attempt, or, when there was none, by somebody else.
+func foundRecorded(ctx context.Context, row runtime.RuntimeRecord) UpdateImageResult {
+	result := UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}
+	if attempt(ctx) > 1 {
+		result.RunID = runID(ctx)
+	}
+	return result
 }
 
 // settleConflict judges a row that lost the swap.
 func settleConflict(ctx context.Context, input UpdateImageInput, row runtime.RuntimeRecord) (UpdateImageResult, error) {
 	if input.Plan.Recorded(row) {
-		return UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}, nil
+		return foundRecorded(ctx, row), nil
 	}
 	err := input.Plan.StillHolds(row)
 	if err == nil {

@@ -99,11 +99,11 @@ func TestAppendAfterAReset(t *testing.T) {
 		earlier []operation.OperationEntry
 		told    bool
 	}{
+		{"the run before told it, and another patch went on", []operation.OperationEntry{other, back, before}, true},
 		{"none", nil, false},
 		{"the run before told it", []operation.OperationEntry{refused, before}, true},
 		{"the run before was refused", []operation.OperationEntry{refused}, false},
 		{"its own row, whose answer was lost", []operation.OperationEntry{entry, before}, true},
-		{"another patch went back meanwhile", []operation.OperationEntry{back, before}, false},
 		{"another patch made the same move", []operation.OperationEntry{other}, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -121,6 +121,16 @@ func TestAppendAfterAReset(t *testing.T) {
 			require.Equal(t, row.told, result.Told)
 		})
 	}
+}
+
+// TestAppendOfOwnMove proves that the row of a run which wrote the record itself
+// tells it, also after a reset to before another patch went back.
+func TestAppendOfOwnMove(t *testing.T) {
+	r := newRig(t)
+	entry := operation.OperationEntry{GameID: "g", PatchID: "p", RunID: testRun, Outcome: operation.OutcomeSuccess, ToVersion: "1.4.3"}
+	r.log.EXPECT().Append(gomock.Any(), entry).Return(int64(7), nil)
+	_, err := r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{Entry: entry, FirstRunID: "r1", MovedBy: testRun})
+	require.NoError(t, err)
 }
 
 // TestTakeFence proves that the number is the store's.

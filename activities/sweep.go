@@ -2,10 +2,12 @@ package activities
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
@@ -24,6 +26,17 @@ type SweepEndedResult struct {
 	// NextPageToken is empty when no page follows.
 	NextPageToken []byte `json:"next_page_token,omitempty"`
 	Attempt       int    `json:"attempt"`
+}
+
+// tell appends entry, unless its run has a row already: an append that finds one
+// uses up a number of the log all the same, and the same runs are swept for a day.
+func (w *Watch) tell(ctx context.Context, entry operation.OperationEntry) error {
+	rows, err := w.log.ListByPatch(ctx, entry.PatchID)
+	if err != nil || slices.ContainsFunc(rows, func(row operation.OperationEntry) bool { return row.RunID == entry.RunID }) {
+		return err
+	}
+	_, err = w.log.Append(ctx, entry)
+	return err
 }
 
 // SweepEnded writes the audit rows of runs that could write none, because they
@@ -47,7 +60,7 @@ func (w *Watch) SweepEnded(ctx context.Context, input SweepEndedInput) (SweepEnd
 				"workflow_id", run.Handle.WorkflowID, "run_id", run.Handle.RunID, "err", err.Error())
 			continue
 		}
-		if _, err := w.log.Append(ctx, entry); err != nil {
+		if err := w.tell(ctx, entry); err != nil {
 			return SweepEndedResult{}, failed(ctx, op, err)
 		}
 	}

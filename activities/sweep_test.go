@@ -29,6 +29,9 @@ func TestSweepEnded(t *testing.T) {
 	r := newWatchRig(t)
 	r.runs.EXPECT().PageEnded(gomock.Any(), began, []byte("token")).Return(page, nil)
 	var rows []operation.OperationEntry
+	r.log.EXPECT().ListByPatch(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, string) ([]operation.OperationEntry, error) {
+		return rows, nil // those of other runs, and in the end its own
+	}).Times(5)
 	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, entry operation.OperationEntry) (int64, error) {
 		rows = append(rows, entry)
 		return 1, nil
@@ -41,6 +44,12 @@ func TestSweepEnded(t *testing.T) {
 	require.Equal(t, activities.SweepEndedResult{Runs: 3, NextPageToken: []byte("next"), Attempt: 1}, result)
 	require.Equal(t, []operation.OperationEntry{patch.EndedEntry(page.Runs[0]), patch.EndedEntry(page.Runs[2])}, rows)
 
+	r.runs.EXPECT().PageEnded(gomock.Any(), gomock.Any(), gomock.Any()).Return(page, nil)
+	_, err = r.env.ExecuteActivity(r.watch.SweepEnded, input)
+	require.NoError(t, err)
+	require.Len(t, rows, 2, "each has its row already")
+
+	rows = nil
 	r.runs.EXPECT().PageEnded(gomock.Any(), gomock.Any(), gomock.Any()).Return(page, nil)
 	r.log.EXPECT().Append(gomock.Any(), gomock.Any()).Return(int64(0), errDown)
 	_, err = r.env.ExecuteActivity(r.watch.SweepEnded, input)

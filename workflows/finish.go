@@ -98,7 +98,9 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 	// In the task that closes the run: a run that is reset to its last task leaves
 	// a row of its own.
 	err := r.inTask(auditOptions(ctx, "append the audit row"), "AppendOperationLog", r.steps.AppendOperationLog,
-		activities.AppendOperationLogInput{Entry: patch.Entry(r.request, r.result), FirstRunID: r.firstRunID}, &appended)
+		activities.AppendOperationLogInput{
+			Entry: patch.Entry(r.request, r.result), FirstRunID: r.firstRunID, MovedBy: r.record.RunID,
+		}, &appended)
 	if err != nil {
 		// Only a row that the store can never take gets here. The run closes as
 		// Failed, so that a person looks.

@@ -25,7 +25,7 @@ const (
 
 // exitHelp tells the exit codes in --help.
 const exitHelp = "Exit codes: 0 done; 1 failed, it was tried and did not come about; 2 refused, asking again changes nothing; " +
-	"64 the command line is wrong; 75 nobody answers or the answer is later, try again."
+	"64 the command line is wrong; 75 nobody answers, the answer is later, or an operator has to decide first: try again."
 
 // exit is an error with the exit code that it stands for.
 type exit struct {

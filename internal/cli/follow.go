@@ -63,6 +63,10 @@ func (f *follower) watch(ctx context.Context, games *client.Client, seen client.
 			f.show(patch)
 		}
 		seen = patch
+		if waitsForOperator(seen) {
+			// For as long as it takes; nobody is to wait for that at a prompt.
+			return seen, &exit{ExitUnavailable, fmt.Errorf("patch %s waits for an operator: retry or abandon it", patchID)}
+		}
 	}
 	return seen, nil
 }

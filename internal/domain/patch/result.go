@@ -128,24 +128,21 @@ func Entry(request Request, result Result) operation.OperationEntry {
 	return entry
 }
 
-// AfterReset is the audit row of a run that took another's place after a reset,
-// given the earlier rows of its game, newest first. When the game's latest
-// change is the same move of the same patch, the run before made it and told
-// it: this one is told to have changed nothing.
+// AfterReset is the audit row of a run that took another's place after a reset
+// and did not write the record itself, given the earlier rows of its game. When
+// one of them tells the same move of the same patch, the run before made it and
+// told it: this one is told to have changed nothing.
 func AfterReset(entry operation.OperationEntry, earlier []operation.OperationEntry) (_ operation.OperationEntry, told bool) {
 	if entry.Outcome != operation.OutcomeSuccess || entry.Noop {
 		return entry, false
 	}
 	for _, row := range earlier {
-		if row.RunID == entry.RunID || row.Outcome != operation.OutcomeSuccess || row.Noop {
-			continue
+		tells := row.PatchID == entry.PatchID && row.RunID != entry.RunID && row.Outcome == operation.OutcomeSuccess && !row.Noop
+		if tells && row.ToVersion == entry.ToVersion && row.ToImageRef == entry.ToImageRef {
+			entry.Noop = true
+			entry.FromVersion, entry.FromImageRef = entry.ToVersion, entry.ToImageRef
+			return entry, true
 		}
-		if row.PatchID != entry.PatchID || row.ToVersion != entry.ToVersion || row.ToImageRef != entry.ToImageRef {
-			break
-		}
-		entry.Noop = true
-		entry.FromVersion, entry.FromImageRef = entry.ToVersion, entry.ToImageRef
-		return entry, true
 	}
 	return entry, false
 }
