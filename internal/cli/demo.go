@@ -12,6 +12,8 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/converter"
 
 	"galaxy/gamemaster/client"
 	"galaxy/gamemaster/internal/adapters/postgres"
@@ -217,8 +219,8 @@ func (sc scene) showHistory(ctx context.Context, s *stack, out io.Writer) error 
 		if err != nil {
 			return err
 		}
-		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
-			steps = append(steps, scheduled.GetActivityType().GetName())
+		if step := stepOf(event); step != "" {
+			steps = append(steps, step)
 		}
 	}
 	fmt.Fprintf(out, "   history    %s %s, %d events: %s\n", id, info.GetStatus(), events, strings.Join(steps, ", "))
@@ -226,6 +228,22 @@ func (sc scene) showHistory(ctx context.Context, s *stack, out io.Writer) error 
 		return fmt.Errorf("the run closed as %s, want %s", info.GetStatus(), sc.closes)
 	}
 	return nil
+}
+
+// stepOf names the step that an event is about: an activity that is scheduled, or
+// one that was run within a workflow task. Empty is neither.
+func stepOf(event *historypb.HistoryEvent) string {
+	if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
+		return scheduled.GetActivityType().GetName()
+	}
+	marker := event.GetMarkerRecordedEventAttributes()
+	if marker.GetMarkerName() != "LocalActivity" {
+		return ""
+	}
+	var kept struct{ ActivityType string }
+	// A marker of another shape names nothing.
+	_ = converter.GetDefaultDataConverter().FromPayloads(marker.GetDetails()["data"], &kept)
+	return kept.ActivityType
 }
 
 // loseTheSwap slows the recreate down and moves the record's status while it is
