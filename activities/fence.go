@@ -33,6 +33,33 @@ func (a *Activities) TakeFence(ctx context.Context, input TakeFenceInput) (TakeF
 	return TakeFenceResult{Fence: fence, Attempt: attempt(ctx)}, nil
 }
 
+// FenceOffInput asks for older calls to be refused.
+type FenceOffInput struct {
+	GameID string `json:"game_id"`
+	// Fence is that of [Activities.TakeFence].
+	Fence int64 `json:"fence"`
+}
+
+// FenceOffResult is from which number on calls are let in; zero when Runtime
+// Manager knows no such numbers.
+type FenceOffResult struct {
+	Fence   int64 `json:"fence,omitempty"`
+	Attempt int   `json:"attempt"`
+}
+
+// FenceOff has Runtime Manager refuse whatever was asked of it for the game
+// before, for a run that ends without knowing what became of its own call. It
+// fails for now with service_unavailable.
+func (a *Activities) FenceOff(ctx context.Context, input FenceOffInput) (FenceOffResult, error) {
+	ctx, done := alive(ctx)
+	defer done()
+	fence, err := a.fence(ctx, input.GameID, input.Fence)
+	if err != nil {
+		return FenceOffResult{}, failed(ctx, "fence off older calls", err)
+	}
+	return FenceOffResult{Fence: fence, Attempt: attempt(ctx)}, nil
+}
+
 // fence has Runtime Manager refuse whatever was asked of it before this attempt
 // of a step, and returns the number from which on calls are let in; zero when
 // Runtime Manager knows no such numbers.

@@ -60,7 +60,7 @@ type AdoptImageResult struct {
 
 // AdoptImage rotates image and version of the row to what the container runs,
 // once nothing that was asked of Runtime Manager before can change that any
-// more. It fails for good with engine_version_not_found when the image is that
+// more, as far as it knows fencing numbers. It fails for good with engine_version_not_found when the image is that
 // of no registered version, or of several; with conflict when no container is
 // up; with runtime_not_found and runtime_not_running as LoadRuntime does. It
 // fails for now with service_unavailable, also when the row moved meanwhile.
@@ -110,9 +110,19 @@ func (a *Activities) adopt(ctx context.Context, input AdoptImageInput) (AdoptIma
 	return AdoptImageResult{Adopted: target, Record: row, Fence: fence, Attempt: attempt(ctx)}, nil
 }
 
-// rotate writes target into the row. A swap that was lost to another writer is
-// tried again, from the look at both sides on.
+// rotateTime is what the rotation is given once it was begun: as much as an
+// attempt on Postgres.
+const rotateTime = 5 * time.Second
+
+// rotate writes target into the row. Begun, it is brought to its end: cancelled
+// half-way, nobody would know whether it took place. A swap that was lost to
+// another writer is tried again, from the look at both sides on.
 func (a *Activities) rotate(ctx context.Context, row runtime.RuntimeRecord, target patch.Image) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rotateTime)
+	defer cancel()
 	err := a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
 		GameID: row.GameID, ExpectedStatus: row.Status,
 		CurrentImageRef: target.ImageRef, CurrentEngineVersion: target.Version,

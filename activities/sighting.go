@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"galaxy/gamemaster/internal/domain/drift"
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -77,9 +78,31 @@ func (w *Watch) lookAgain(ctx context.Context, gameID string) (sighting, error) 
 		if open, err := w.hasOpen(ctx, gameID); err != nil || open {
 			return sighting{what: sawMotion}, err
 		}
+		if seen.heals {
+			tried, err := w.triedOfLate(ctx, gameID)
+			seen.heals = err == nil && !tried
+			return seen, err
+		}
 		return seen, nil
 	}
 	return sighting{what: sawMotion}, nil
+}
+
+// healAgain is how long a game is left alone whose healing failed: what Runtime
+// Manager refused five minutes ago it will mostly refuse again, and each try
+// leaves a failed run and an audit row.
+const healAgain = time.Hour
+
+// triedOfLate reports whether the game's latest operation is a healing of the
+// watch that failed not long ago.
+func (w *Watch) triedOfLate(ctx context.Context, gameID string) (bool, error) {
+	rows, err := w.log.ListByGame(ctx, gameID, 1)
+	if err != nil || len(rows) == 0 {
+		return false, err
+	}
+	last := rows[0]
+	return last.OpKind == operation.OpKindReconcile && last.OpSource == operation.OpSourceSystem &&
+		last.Outcome == operation.OutcomeFailure && time.Since(last.StartedAt) < healAgain, nil
 }
 
 // lookSteadily reads the row before and after the look at the container; steady

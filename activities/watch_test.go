@@ -2,7 +2,6 @@ package activities_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -12,13 +11,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	sdklog "go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 	"go.uber.org/mock/gomock"
 
 	"galaxy/gamemaster/activities"
 	"galaxy/gamemaster/internal/adapters/mocks"
 	"galaxy/gamemaster/internal/domain/drift"
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -37,6 +36,8 @@ type watchRig struct {
 	env      *testsuite.TestActivityEnvironment
 	// noted is what the store was told of the page.
 	noted *ports.NoteDriftInput
+	// rows are the game's latest audit rows.
+	rows []operation.OperationEntry
 }
 
 func newWatchRig(t *testing.T) *watchRig {
@@ -47,6 +48,8 @@ func newWatchRig(t *testing.T) *watchRig {
 		rtm: mocks.NewMockRTMClient(ctrl), drift: mocks.NewMockDriftStore(ctrl),
 		runs: mocks.NewMockPatchRuns(ctrl), log: mocks.NewMockOperationLogStore(ctrl),
 	}
+	r.log.EXPECT().ListByGame(gomock.Any(), gomock.Any(), 1).
+		DoAndReturn(func(context.Context, string, int) ([]operation.OperationEntry, error) { return r.rows, nil }).AnyTimes()
 	var err error
 	r.watch, err = activities.NewWatch(r.dependencies())
 	require.NoError(t, err)
@@ -377,34 +380,4 @@ func TestCheckPageFaults(t *testing.T) {
 			require.Nil(t, r.noted)
 		})
 	}
-}
-
-// TestCheckPageOfAWrongSize proves that a page that cannot be asked for is not
-// asked for again and again.
-func TestCheckPageOfAWrongSize(t *testing.T) {
-	r := newWatchRig(t)
-	r.pages.EXPECT().PageRuntimes(gomock.Any(), gomock.Any()).Return(nil, fmt.Errorf("%w: limit", ports.ErrInvalidInput))
-	_, err := r.check(-1, 0)
-	requireFailure(t, err, patch.CodeInternalError, false, false)
-}
-
-// TestCheckPageIsHandedBack proves that a page which is cut because its worker
-// stops, or is cancelled, is not taken for one that Runtime Manager left
-// unanswered.
-func TestCheckPageIsHandedBack(t *testing.T) {
-	t.Parallel()
-	r := newWatchRig(t)
-	r.pages.EXPECT().PageRuntimes(gomock.Any(), gomock.Any()).Return(fleet(20), nil)
-	stop := make(chan struct{})
-	r.env.SetWorkerStopChannel(stop)
-	close(stop)
-	r.rtm.EXPECT().Inspect(gomock.Any(), gomock.Any()).DoAndReturn(func(ctx context.Context, _ string) (ports.Container, error) {
-		<-ctx.Done()
-		return ports.Container{}, &ports.RTMError{Kind: ports.ErrRTMUnavailable, Err: ctx.Err()}
-	}).MinTimes(1)
-	_, err := r.check(20, 0)
-	var application *temporal.ApplicationError
-	require.True(t, errors.As(err, &application))
-	require.False(t, application.NonRetryable())
-	require.Contains(t, application.Message(), "the worker is stopping")
 }

@@ -61,7 +61,7 @@ func resultOf(handle patch.Handle, err error) (patch.Result, bool) {
 	}
 	var timeout *temporal.TimeoutError
 	if errors.As(err, &timeout) {
-		return lost(handle, patch.CodeInternalError, "the run timed out"), true
+		return lost(handle, patch.CodeTerminated, "the run timed out: nothing was compensated; the watch compares record and container"), true
 	}
 	return patch.Result{}, false
 }

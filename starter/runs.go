@@ -30,7 +30,7 @@ func (s *Starter) HasOpen(ctx context.Context, gameID string) (bool, error) {
 
 // endedPage bounds the runs that are read at once. Each is looked at by itself,
 // which takes a few milliseconds, so that a page takes a second or two.
-const endedPage = 200
+const endedPage = 50
 
 // PageEnded returns a page of the runs that were ended from outside, by a
 // termination or by a timeout, at or after since: patches and reconciliations

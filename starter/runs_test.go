@@ -86,7 +86,7 @@ func TestPageEnded(t *testing.T) {
 		call.Return(answer, nil)
 	}
 	client.On("ListWorkflow", mock.Anything, &workflowservice.ListWorkflowExecutionsRequest{
-		PageSize: 200, NextPageToken: []byte("this"),
+		PageSize: 50, NextPageToken: []byte("this"),
 		Query: "WorkflowType IN ('PatchRuntime', 'ReconcileRuntime') AND ExecutionStatus IN ('Terminated', 'TimedOut') " +
 			"AND CloseTime >= '2026-01-02T02:04:05.006Z'",
 	}).Return(page, nil)
@@ -127,7 +127,7 @@ func awaiting(t *testing.T, client *mocks.Client, err error) {
 }
 
 // TestAwaitTerminated proves that a run which nobody went on with is told as
-// terminated, and of its kind; and that a timeout is not the same.
+// terminated, and of its kind, and one that timed out as well.
 func TestAwaitTerminated(t *testing.T) {
 	for name, row := range map[string]struct {
 		err  error
@@ -139,7 +139,7 @@ func TestAwaitTerminated(t *testing.T) {
 		"a reconciliation": {&temporal.TerminatedError{}, describedReconcile(t, patch.ModeAdopt), patch.CodeTerminated, operation.OpKindReconcile},
 		"a timeout": {
 			temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, nil), describedReconcile(t, patch.ModeAdopt),
-			patch.CodeInternalError, operation.OpKindReconcile,
+			patch.CodeTerminated, operation.OpKindReconcile,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -200,7 +200,13 @@ func (f fleetRuns) PageEnded(_ context.Context, since time.Time, pageToken []byt
 	return f.ended[len(pageToken)], nil
 }
 
-func (f fleetLog) ListByPatch(context.Context, string) ([]operation.OperationEntry, error) { return nil, nil }
+func (f fleetLog) ListByGame(context.Context, string, int) ([]operation.OperationEntry, error) {
+	return nil, nil
+}
+
+func (f fleetLog) ListByPatch(context.Context, string) ([]operation.OperationEntry, error) {
+	return nil, nil
+}
 
 func (f fleetLog) Append(_ context.Context, entry operation.OperationEntry) (int64, error) {
 	f.mu.Lock()

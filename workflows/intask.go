@@ -12,7 +12,8 @@ import (
 
 // takeFence takes the fencing number of the step that is scheduled next, in the
 // same workflow task: no reset can lie between the two, so that a run which
-// takes another's place never calls with the other's number.
+// takes another's place never calls with the other's number, unless the store
+// was too slow for the task each time.
 func (r *run) takeFence(ctx workflow.Context, budget patch.Duration) (int64, error) {
 	var taken activities.TakeFenceResult
 	err := r.inTask(storeOptions(ctx, budget, "take a fencing number"), "TakeFence", r.steps.TakeFence,

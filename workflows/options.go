@@ -74,7 +74,7 @@ func auditOptions(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// managerOptions are for the recreate: slower retries, since a recreate is
+// managerOptions are for the recreate, and for the one step of a reconciliation: slower retries, since a recreate is
 // heavy and Runtime Manager's Retry-After overrides them anyway, for budget in
 // total. The step's end is waited for when the run is cancelled, so that the
 // undo does not start while the recreate is still under way.
@@ -85,20 +85,6 @@ func managerOptions(ctx workflow.Context, budget patch.Duration, summary string)
 		HeartbeatTimeout:       managerHeartbeat,
 		WaitForCancellation:    true,
 		RetryPolicy:            backoff(500*time.Millisecond, 15*time.Second),
-		Summary:                summary,
-	})
-}
-
-// reconcileOptions are for the one step of a reconciliation: as for the
-// recreate, for budget in total. It has its own row in the retries of an
-// operator's view, and ends with its attempt when it is cancelled.
-func reconcileOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {
-	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout:    managerAttempt,
-		ScheduleToCloseTimeout: time.Duration(budget),
-		HeartbeatTimeout:       managerHeartbeat,
-		WaitForCancellation:    true,
-		RetryPolicy:            backoff(500*time.Millisecond, 30*time.Second),
 		Summary:                summary,
 	})
 }

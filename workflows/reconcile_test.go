@@ -60,7 +60,11 @@ func TestReconcile(t *testing.T) {
 		{name: "enforce: refused for good", mode: patch.ModeEnforce, arrange: func(w *world) {
 			drifted(w)
 			w.on("Patch", act{err: errRTMNo})
-		}, code: patch.CodeServiceUnavailable, steps: "LoadRuntime RestoreContainer AppendOperationLog", row: "1.4.2", apart: true},
+		}, code: patch.CodeServiceUnavailable, steps: "LoadRuntime RestoreContainer FenceOff AppendOperationLog", row: "1.4.2", apart: true},
+		{name: "enforce: the row went away meanwhile", mode: patch.ModeEnforce, arrange: func(w *world) {
+			drifted(w)
+			w.onGet(2, act{before: func(w *world) { w.row = nil }})
+		}, code: patch.CodeRuntimeNotFound, apart: true},
 		{name: "enforce: done but timed out", mode: patch.ModeEnforce, arrange: func(w *world) {
 			drifted(w)
 			w.on("Patch", act{err: errRTMDown, applied: true})

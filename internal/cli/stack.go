@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/client"
@@ -232,17 +231,8 @@ func (s *stack) startWorker() error {
 		return err
 	}
 	s.serve("worker", func(ctx context.Context) error {
-		ctx, cancel := context.WithCancel(ctx)
-		var beside sync.WaitGroup
-		// The client is closed when the worker has ended.
-		defer beside.Wait()
-		defer cancel()
-		beside.Go(func() {
-			keepWatch(ctx, s.temporal, s.options.watch.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger)
-		})
-		return worker.Run(ctx, worker.Options{
-			Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: watch,
-		})
+		return runWorker(ctx, s.temporal, s.options.watch.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger,
+			worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: watch})
 	})
 	return nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,6 +14,7 @@ import (
 	"galaxy/gamemaster/internal/config"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/starter"
+	"galaxy/gamemaster/worker"
 )
 
 // newWatch puts the steps of the watch together over what a worker has.
@@ -58,6 +60,19 @@ const (
 	watchWait = time.Second
 	watchMost = time.Minute
 )
+
+// runWorker runs a worker, and keeps the watch's schedule beside it. Both have
+// ended when it returns, so that their client can be closed.
+func runWorker(
+	ctx context.Context, temporal temporalConnection, watch starter.WatchOptions, logger *slog.Logger, options worker.Options,
+) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	defer cancel()
+	beside.Go(func() { keepWatch(ctx, temporal, watch, logger) })
+	return worker.Run(ctx, options)
+}
 
 // keepWatch makes the schedule of the watch what options say. Several workers do
 // no harm to each other.

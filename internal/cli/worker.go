@@ -55,9 +55,8 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, telemetry.WithMetrics(probes, metrics)}); err != nil {
 		return err
 	}
-	go keepWatch(p.ctx, temporal, watchOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger)
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
-	err = worker.Run(p.ctx, worker.Options{
+	err = runWorker(p.ctx, temporal, watchOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger, worker.Options{
 		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: watch, Interceptors: interceptors,
 	})
 	if err != nil {

@@ -54,6 +54,27 @@ func TestReconcileRefused(t *testing.T) {
 	recordHistory(t, r, "reconcile_refused", game)
 }
 
+// TestReconcileFails proves that an enforcement which Runtime Manager refuses
+// ends as failed, and leaves nothing behind that could land later.
+func TestReconcileFails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.startWorker()
+	game := r.game()
+	require.NoError(t, r.simulator.PutRuntime(game, image("1.4.3"), rtmsim.StatusRunning))
+	r.fault(rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: http.StatusBadRequest, Times: 1})
+	a := r.reconcile(game, "enforce")
+	require.Equal(t, patch.CodeServiceUnavailable, a.code(), a.body)
+	require.Equal(t, failed, r.closeStatus(game))
+	require.Len(t, r.audit(game), 1)
+	page, err := r.simulator.Log(rtmsim.LogQuery{GameID: game})
+	require.NoError(t, err)
+	last := page.Entries[len(page.Entries)-1]
+	require.Equal(t, rtmsim.OpFence, last.Op)
+	require.Equal(t, rtmsim.EffectApplied, last.Effect)
+	recordHistory(t, r, "reconcile_failed", game)
+}
+
 // TestReconcileBesideAPatch proves that the two never run beside each other.
 func TestReconcileBesideAPatch(t *testing.T) {
 	t.Parallel()
