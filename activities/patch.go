@@ -139,6 +139,8 @@ type UpdateImageInput struct {
 	Plan   patch.Plan            `json:"plan"`
 	// PatchedBy is the run that recreated the container.
 	PatchedBy string `json:"patched_by"`
+	// Fence is that of the recreate; see [Activities.TakeFence].
+	Fence int64 `json:"fence,omitempty"`
 	// Now becomes updated_at; it comes from the workflow so that every attempt
 	// writes the same row.
 	Now time.Time `json:"now"`
@@ -152,8 +154,9 @@ type UpdateImageResult struct {
 	FoundDone bool `json:"found_done,omitempty"`
 	// RunID is the run that wrote it; empty when it was written already.
 	RunID string `json:"run_id,omitempty"`
-	// Behind says that nothing was written: the run was reset to behind the
-	// recreate, so that the container has to be looked at first.
+	// Behind says that nothing was written, and that the container has to be looked
+	// at first: the run was reset to behind the recreate, or another fencing number
+	// has been given out since.
 	Behind  bool `json:"behind,omitempty"`
 	Attempt int  `json:"attempt"`
 }
@@ -176,7 +179,7 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
 	if input.Plan.Recorded(row) {
-		return foundRecorded(ctx, row), nil
+		return foundRecorded(ctx, input, row), nil
 	}
 	if err := input.Plan.StillHolds(row); err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
@@ -190,8 +193,12 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 		// arrive after the next patch of the game.
 		ExpectedImageRef:      input.Plan.From.ImageRef,
 		ExpectedEngineVersion: input.Plan.From.Version,
+		Fence:                 input.Fence,
 		Now:                   input.Now,
 	})
+	if errors.Is(err, ports.ErrStaleFence) {
+		return UpdateImageResult{Behind: true, Attempt: attempt(ctx)}, nil
+	}
 	if errors.Is(err, engineversion.ErrConflict) {
 		err = input.Plan.OtherImage()
 	}
@@ -207,19 +214,22 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 }
 
 // foundRecorded is a row that is on the target before anything was written: by
-// an earlier attempt, or, when there was none, by somebody else.
-func foundRecorded(ctx context.Context, row runtime.RuntimeRecord) UpdateImageResult {
+// an earlier attempt of this run, whose time the row has, or by somebody else.
+func foundRecorded(ctx context.Context, input UpdateImageInput, row runtime.RuntimeRecord) UpdateImageResult {
 	result := UpdateImageResult{Record: row, FoundDone: true, Attempt: attempt(ctx)}
-	if attempt(ctx) > 1 {
+	if row.UpdatedAt.Sub(input.Now).Abs() <= storedPrecision {
 		result.RunID = runID(ctx)
 	}
 	return result
 }
 
+// storedPrecision is that of the times of a stored row.
+const storedPrecision = time.Microsecond
+
 // settleConflict judges a row that lost the swap.
 func settleConflict(ctx context.Context, input UpdateImageInput, row runtime.RuntimeRecord) (UpdateImageResult, error) {
 	if input.Plan.Recorded(row) {
-		return foundRecorded(ctx, row), nil
+		return foundRecorded(ctx, input, row), nil
 	}
 	err := input.Plan.StillHolds(row)
 	if err == nil {

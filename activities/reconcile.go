@@ -102,7 +102,7 @@ func (a *Activities) adopt(ctx context.Context, input AdoptImageInput) (AdoptIma
 		return AdoptImageResult{}, err
 	}
 	if target != patch.ImageOf(row) {
-		if err := a.rotate(ctx, row, target); err != nil {
+		if err := a.rotate(ctx, row, target, input.Fence); err != nil {
 			return AdoptImageResult{}, err
 		}
 	}
@@ -117,7 +117,7 @@ const rotateTime = 5 * time.Second
 // rotate writes target into the row. Begun, it is brought to its end: cancelled
 // half-way, nobody would know whether it took place. A swap that was lost to
 // another writer is tried again, from the look at both sides on.
-func (a *Activities) rotate(ctx context.Context, row runtime.RuntimeRecord, target patch.Image) error {
+func (a *Activities) rotate(ctx context.Context, row runtime.RuntimeRecord, target patch.Image, fence int64) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -126,8 +126,11 @@ func (a *Activities) rotate(ctx context.Context, row runtime.RuntimeRecord, targ
 	err := a.runtimes.UpdateImage(ctx, ports.UpdateImageInput{
 		GameID: row.GameID, ExpectedStatus: row.Status,
 		CurrentImageRef: target.ImageRef, CurrentEngineVersion: target.Version,
-		ExpectedImageRef: row.CurrentImageRef, ExpectedEngineVersion: row.CurrentEngineVersion, Now: time.Now().UTC(),
+		ExpectedImageRef: row.CurrentImageRef, ExpectedEngineVersion: row.CurrentEngineVersion, Fence: fence, Now: time.Now().UTC(),
 	})
+	if errors.Is(err, ports.ErrStaleFence) {
+		return patch.Overtaken()
+	}
 	if errors.Is(err, runtime.ErrConflict) || errors.Is(err, engineversion.ErrConflict) {
 		return errOutOfLine
 	}

@@ -20,10 +20,9 @@ type RestoreContainerInput struct {
 	Plan patch.Plan `json:"plan"`
 	// Fence is that of [Activities.TakeFence].
 	Fence int64 `json:"fence"`
-	// Quiet says that the run made no call to Runtime Manager that could be under
-	// way. Otherwise they are fenced off before anything is believed, also when
-	// the only one was answered with a refusal: that may be the word of a proxy.
-	Quiet bool `json:"quiet,omitempty"`
+	// FirstRunID is the run that was started; it is another than the step's own
+	// run after a reset, and then what the run knows of its calls is not all.
+	FirstRunID string `json:"first_run_id,omitempty"`
 	// Untouched says that the run made no call for a recreate: then a turn that
 	// is being generated is none of its business.
 	Untouched bool `json:"untouched,omitempty"`
@@ -68,20 +67,21 @@ func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContaine
 }
 
 func (a *Activities) restore(ctx context.Context, input RestoreContainerInput) (undo patch.Undo, err error) {
-	var fence int64
-	if !input.Quiet || attempt(ctx) > 1 {
-		if fence, err = a.fence(ctx, input.GameID, input.Fence); err != nil {
-			return undo, err
-		}
+	// Whatever the run knows of its calls: a refusal may be the word of a proxy,
+	// and attempts are counted anew when an operator resets the step.
+	fence, err := a.fence(ctx, input.GameID, input.Fence)
+	if err != nil {
+		return undo, err
 	}
+	sure := !tookOver(ctx, input.FirstRunID)
 	undo, err = a.look(ctx, input.GameID)
-	if errors.Is(err, errTurnInProgress) && input.Untouched {
-		undo.Line, err = patch.LineLeftAlone, nil
+	if errors.Is(err, errTurnInProgress) && input.Untouched && sure {
+		undo, err = a.leaveToTurn(ctx, input.GameID, undo)
 	}
 	if err != nil {
 		return undo, err
 	}
-	if undo.Line == patch.LineFollowRow && undo.Container == "" && input.Refused {
+	if undo.Line == patch.LineFollowRow && undo.Container == "" && input.Refused && sure {
 		undo.Line = patch.LineMissing
 	}
 	if undo.Line == patch.LineFollowRow {
@@ -93,12 +93,27 @@ func (a *Activities) restore(ctx context.Context, input RestoreContainerInput) (
 	return undo, nil
 }
 
+// leaveToTurn is for a run that made no call: the turn is none of its business,
+// as far as the container is what the row says.
+func (a *Activities) leaveToTurn(ctx context.Context, gameID string, undo patch.Undo) (patch.Undo, error) {
+	container, err := a.inspect(ctx, gameID)
+	if err != nil {
+		return undo, err
+	}
+	undo.Container = container.ImageRef
+	if !container.Runs(undo.Row.ImageRef) {
+		return undo, errTurnInProgress
+	}
+	undo.Line = patch.LineLeftAlone
+	return undo, nil
+}
+
 // look reads the row and, where the row's line asks for it, the container. The
 // line is LineFollowRow only when the container has to be recreated.
 func (a *Activities) look(ctx context.Context, gameID string) (patch.Undo, error) {
 	row, err := a.runtimes.Get(ctx, gameID)
 	if errors.Is(err, runtime.ErrNotFound) {
-		return patch.Undo{Line: patch.Decided(nil)}, nil
+		return a.lookAtAlone(ctx, gameID, patch.Undo{Line: patch.Decided(nil)})
 	}
 	if err != nil {
 		return patch.Undo{}, err
@@ -108,11 +123,7 @@ func (a *Activities) look(ctx context.Context, gameID string) (patch.Undo, error
 		return undo, errTurnInProgress
 	}
 	if undo.Line != patch.LineFollowRow {
-		// Nothing is done about it, but what runs of a stopped game is told.
-		if container, err := a.inspect(ctx, gameID); err == nil && container.Status == ports.ContainerRunning {
-			undo.Container = container.ImageRef
-		}
-		return undo, nil
+		return a.lookAtAlone(ctx, gameID, undo)
 	}
 	container, err := a.inspect(ctx, gameID)
 	if err != nil {
@@ -123,6 +134,16 @@ func (a *Activities) look(ctx context.Context, gameID string) (patch.Undo, error
 		undo.Line = patch.LineInLine
 	}
 	return undo, nil
+}
+
+// lookAtAlone tells what runs of a game that is stopped or gone; nothing is done
+// about it.
+func (a *Activities) lookAtAlone(ctx context.Context, gameID string, undo patch.Undo) (patch.Undo, error) {
+	container, err := a.inspect(ctx, gameID)
+	if err == nil && container.Status == ports.ContainerRunning {
+		undo.Container = container.ImageRef
+	}
+	return undo, err
 }
 
 // recreate puts the container on the row's image and looks at both again, since

@@ -14,16 +14,24 @@ import (
 	"galaxy/gamemaster/internal/ports"
 )
 
+// newFencedRig is a rig whose Runtime Manager takes every fencing number.
+func newFencedRig(t *testing.T) *rig {
+	t.Helper()
+	r := newRig(t)
+	r.rtm.EXPECT().Fence(gomock.Any(), gomock.Any()).Return(nil).AnyTimes()
+	return r
+}
+
 // TestRestoreContainer proves that the undo believes what it sees after the
 // recreate and not the answer to it.
 func TestRestoreContainer(t *testing.T) {
-	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore", Plan: plan, Fence: 9, Quiet: true}
+	in := activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "p/r/restore", Plan: plan, Fence: 9}
 	on := func(image string) ports.Container {
 		return ports.Container{GameID: "g", ImageRef: image, Status: "running"}
 	}
 
 	t.Run("no container is recreated on the row's image", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
 		gomock.InOrder(
 			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, ports.ErrContainerNotFound),
@@ -37,17 +45,17 @@ func TestRestoreContainer(t *testing.T) {
 		require.Equal(t, patch.LineRecreated, result.Undo.Line)
 	})
 	t.Run("no container, and the only call refused: there was none before", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
 		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{}, ports.ErrContainerNotFound)
-		value, err := r.do(r.steps.RestoreContainer, activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "k", Quiet: true, Refused: true})
+		value, err := r.do(r.steps.RestoreContainer, activities.RestoreContainerInput{GameID: "g", IdempotencyKey: "k", Refused: true})
 		require.NoError(t, err)
 		var result activities.RestoreContainerResult
 		require.NoError(t, value.Get(&result))
 		require.Equal(t, patch.LineMissing, result.Undo.Line)
 	})
 	t.Run("a recreate that changed nothing is tried again", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil).Times(2)
 		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil).Times(2)
 		r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).Return(nil)
@@ -55,7 +63,7 @@ func TestRestoreContainer(t *testing.T) {
 		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, true, false).message, "not in line")
 	})
 	t.Run("a row that moved meanwhile is followed by the next attempt", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		moved := running
 		moved.CurrentImageRef = "newer"
 		gomock.InOrder(
@@ -71,7 +79,7 @@ func TestRestoreContainer(t *testing.T) {
 		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
 	})
 	t.Run("a game stopped in the middle is a person's matter", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		stopped := running
 		stopped.Status = runtime.StatusStopped
 		gomock.InOrder(
@@ -84,7 +92,7 @@ func TestRestoreContainer(t *testing.T) {
 		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, false, false).message, "stop the container")
 	})
 	t.Run("a game stopped in the middle, container and all, is left alone", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		stopped := running
 		stopped.Status = runtime.StatusStopped
 		gomock.InOrder(
@@ -100,8 +108,6 @@ func TestRestoreContainer(t *testing.T) {
 		require.NoError(t, err)
 	})
 	t.Run("what may be under way is refused before anything is believed", func(t *testing.T) {
-		loud := in
-		loud.Quiet = false
 		for _, row := range []struct {
 			answer error
 			fence  int64
@@ -112,7 +118,7 @@ func TestRestoreContainer(t *testing.T) {
 				r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil),
 				r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil),
 			)
-			value, err := r.do(r.steps.RestoreContainer, loud)
+			value, err := r.do(r.steps.RestoreContainer, in)
 			require.NoError(t, err)
 			var result activities.RestoreContainerResult
 			require.NoError(t, value.Get(&result))
@@ -120,11 +126,11 @@ func TestRestoreContainer(t *testing.T) {
 		}
 		r := newRig(t)
 		r.rtm.EXPECT().Fence(gomock.Any(), gomock.Any()).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 503})
-		_, err := r.do(r.steps.RestoreContainer, loud)
+		_, err := r.do(r.steps.RestoreContainer, in)
 		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
 	})
 	t.Run("a turn is waited for, without touching Runtime Manager", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		generating := running
 		generating.Status = runtime.StatusGenerationInProgress
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(generating, nil)
@@ -132,17 +138,26 @@ func TestRestoreContainer(t *testing.T) {
 		require.Equal(t, 5*time.Second, requireFailure(t, err, patch.CodeServiceUnavailable, true, true).delay)
 	})
 	t.Run("a turn is no business of a run that called for no recreate", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		generating := running
 		generating.Status = runtime.StatusGenerationInProgress
-		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(generating, nil)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(generating, nil).Times(3)
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil)
 		untouched := in
-		untouched.Untouched = true
+		untouched.Untouched, untouched.FirstRunID = true, testRun
 		_, err := r.do(r.steps.RestoreContainer, untouched)
 		require.NoError(t, err)
+
+		r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil)
+		_, err = r.do(r.steps.RestoreContainer, untouched)
+		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, true, true).message, "turn", "somebody made the call")
+
+		untouched.FirstRunID = "the-run-before"
+		_, err = r.do(r.steps.RestoreContainer, untouched)
+		require.Contains(t, requireFailure(t, err, patch.CodeServiceUnavailable, true, true).message, "turn", "the run before may have")
 	})
 	t.Run("another image gets another key", func(t *testing.T) {
-		r := newRig(t)
+		r := newFencedRig(t)
 		moved := running
 		moved.CurrentImageRef = "newer"
 		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(moved, nil).Times(2)
@@ -158,7 +173,7 @@ func TestRestoreContainer(t *testing.T) {
 	})
 	t.Run("a stopped game is never touched", func(t *testing.T) {
 		for _, status := range []runtime.Status{runtime.StatusStopped, runtime.StatusFinished} {
-			r := newRig(t)
+			r := newFencedRig(t)
 			stopped := running
 			stopped.Status = status
 			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)

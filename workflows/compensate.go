@@ -28,7 +28,7 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 			first = restored.Undo
 		case err == nil:
 			r.result.Undo = new(patch.Settled(first, restored.Undo))
-			r.result.Undo.Decisions = r.operator.taken
+			r.result.Undo.Decisions, r.result.Undo.Decided = r.operator.taken.Decisions, r.operator.taken.Decided
 			if restored.Stands {
 				return nil
 			}
@@ -36,7 +36,9 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 		case untried(err):
 			// No worker was there for the whole budget: nobody has tried yet.
 		case r.awaitOperator(ctx) == AbandonUpdate:
-			r.result.Undo = &patch.Undo{Line: patch.LineAbandoned, Decisions: r.operator.taken}
+			r.result.Undo = &patch.Undo{
+				Line: patch.LineAbandoned, Decisions: r.operator.taken.Decisions, Decided: r.operator.taken.Decided,
+			}
 			return patch.Abandoned(failure)
 		}
 	}
@@ -72,8 +74,7 @@ func (r *run) restore(ctx workflow.Context, round int) (restored activities.Rest
 	ctx = undoOptions(ctx, r.budgets.Undo, "bring the container in line with the record")
 	err = r.execute(ctx, "RestoreContainer", r.steps.RestoreContainer, activities.RestoreContainerInput{
 		GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, round), Fence: fence,
-		Quiet: round == 1 && r.untouched,
-		Plan:  r.plan, Untouched: r.untouched, Refused: r.refused, RotationTried: r.recording,
+		FirstRunID: r.firstRunID, Plan: r.plan, Untouched: r.untouched, Refused: r.refused, RotationTried: r.recording,
 	}, &restored)
 	if err != nil {
 		_ = r.failed(ctx, err) // for the query; the error itself decides
@@ -101,8 +102,11 @@ func (r *run) awaitOperator(ctx workflow.Context) string {
 
 // operator is what the run hears from the person who decides about it.
 type operator struct {
-	// taken are the decisions so far; awaited says that the run waits for one.
-	taken   []patch.Decision
+	// taken has the decisions so far, and last the update of the latest; retries
+	// counts those that let the run try again. awaited says that it waits for one.
+	taken   patch.Undo
+	last    string
+	retries int
 	awaited bool
 }
 
@@ -113,7 +117,7 @@ func (o *operator) listen(ctx workflow.Context, r *run) error {
 		{AbandonUpdate, "End the patch and leave container and record as they are. Takes {actor, reason}; only while the patch needs an operator."},
 	} {
 		decide := func(_ workflow.Context, command patch.Command) (patch.State, error) {
-			o.taken, o.awaited = append(o.taken, patch.Decision{Update: update.name, Command: command}), false
+			o.take(patch.Decision{Update: update.name, Command: command})
 			return r.state, nil
 		}
 		err := workflow.SetUpdateHandlerWithOptions(ctx, update.name, decide, workflow.UpdateHandlerOptions{
@@ -124,6 +128,8 @@ func (o *operator) listen(ctx workflow.Context, r *run) error {
 					return fmt.Errorf("the patch is in phase %q and needs no operator", r.state.Phase)
 				case !o.awaited:
 					return errors.New("another operator has just decided")
+				case update.name == RetryUpdate && o.retries >= patch.MaxRetries:
+					return fmt.Errorf("the patch was retried %d times, abandon it", o.retries)
 				}
 				return command.Validate()
 			},
@@ -135,11 +141,19 @@ func (o *operator) listen(ctx workflow.Context, r *run) error {
 	return nil
 }
 
+func (o *operator) take(decision patch.Decision) {
+	o.taken.Take(decision)
+	o.last, o.awaited = decision.Update, false
+	if decision.Update == RetryUpdate {
+		o.retries++
+	}
+}
+
 // await blocks until there is a decision, and returns its update.
 func (o *operator) await(ctx workflow.Context) string {
 	o.awaited = true
 	// The context is disconnected and the condition is a plain field, so Await
 	// can only return nil.
 	_ = workflow.Await(ctx, func() bool { return !o.awaited })
-	return o.taken[len(o.taken)-1].Update
+	return o.last
 }

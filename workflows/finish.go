@@ -25,9 +25,9 @@ func (r *run) succeeded(attempts int) { r.state.Attempts = attempts }
 // failed reads the code out of a step's error, and keeps it for the query.
 func (r *run) failed(ctx workflow.Context, err error) *patch.Refusal {
 	refusal, attempts := refusalOf(err)
-	if ctx.Err() != nil {
-		// Whatever the step came to, the run ends because it was cancelled: a
-		// dead worker answers a cancellation with a timeout.
+	if ctx.Err() != nil && refusal.Code.Closing() != patch.ClosesCompleted {
+		// A dead worker answers a cancellation with a timeout. A verdict stands: the
+		// audit row may have been written with it before the cancellation came.
 		refusal = cancelled()
 	}
 	r.state.Code, r.state.LastError, r.state.Attempts = refusal.Code, refusal.Message, attempts

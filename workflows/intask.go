@@ -33,8 +33,8 @@ const taskTries = 3
 // be one that may be done twice.
 func (r *run) inTask(ctx workflow.Context, name string, step, input, output any) error {
 	r.state.Step, r.state.Attempts = name, 0
-	local := taskOptions(ctx, workflow.GetActivityOptions(ctx).Summary)
-	for range taskTries {
+	for try := range taskTries {
+		local := taskOptions(ctx, workflow.GetActivityOptions(ctx).Summary, try > 0)
 		err := workflow.ExecuteLocalActivity(local, step, input).Get(local, output)
 		if err == nil || ctx.Err() != nil || isFinal(err) {
 			return err

@@ -66,9 +66,12 @@ type run struct {
 	// that none was or the only one was refused; unsettled, that one which was
 	// given up on may still land.
 	untouched, refused, unsettled bool
-	// patchedBy is the run that recreated the container.
+	// patchedBy is the run that recreated the container, and fence the number
+	// that the recreate carried.
 	patchedBy string
-	// recording says that the rotation was tried.
+	fence     int64
+	// recording says that the rotation was tried, and nobody knows whether it took
+	// place.
 	recording bool
 	operator  operator
 }
@@ -147,7 +150,8 @@ func (r *run) validate(ctx workflow.Context) *patch.Refusal {
 }
 
 // move recreates the container and rotates the row. A run that was reset to
-// behind the recreate begins anew with it.
+// behind the recreate, or whose fencing number is not the last one any more,
+// begins anew with it.
 func (r *run) move(ctx workflow.Context) *patch.Refusal {
 	if r.result.Noop {
 		return nil
@@ -181,7 +185,7 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 		r.untouched, r.refused, r.unsettled = details.Untouched, details.Settled, !details.Settled
 		return r.failed(ctx, err)
 	}
-	r.patchedBy = patched.RunID
+	r.patchedBy, r.fence = patched.RunID, fence
 	r.succeeded(patched.Attempt)
 	return nil
 }
@@ -193,17 +197,19 @@ func (r *run) recordImage(ctx workflow.Context) (behind bool, refusal *patch.Ref
 		return false, r.failed(ctx, ctx.Err())
 	}
 	r.enter(patch.PhaseRecording)
-	r.recording = true
 	// The point of no return: a rotation that was begun is brought to its end,
 	// because cancelled half-way nobody would know whether it took place.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	ctx = storeOptions(ctx, r.budgets.Store, "rotate the record to "+r.plan.To.Version)
 	var rotated activities.UpdateImageResult
 	err := r.execute(ctx, "UpdateImage", r.steps.UpdateImage, activities.UpdateImageInput{
-		Record: r.record.Record, Plan: r.plan, PatchedBy: r.patchedBy, Now: workflow.Now(ctx).UTC(),
+		Record: r.record.Record, Plan: r.plan, PatchedBy: r.patchedBy, Fence: r.fence, Now: workflow.Now(ctx).UTC(),
 	}, &rotated)
 	if err != nil {
-		return false, r.failed(ctx, err)
+		refusal := r.failed(ctx, err)
+		// A verdict on the row says that the run did not write it.
+		r.recording = refusal.Code.Closing() == patch.ClosesFailed
+		return false, refusal
 	}
 	r.succeeded(rotated.Attempt)
 	if rotated.Behind {

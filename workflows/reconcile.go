@@ -63,7 +63,7 @@ func (r *run) enforce(ctx workflow.Context, fence int64) *patch.Refusal {
 	var restored activities.RestoreContainerResult
 	err := r.execute(managerOptions(ctx, r.budgets.Undo, "have the container follow the record"), "RestoreContainer",
 		r.steps.RestoreContainer, activities.RestoreContainerInput{
-			GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, 1), Fence: fence,
+			GameID: r.request.GameID, IdempotencyKey: r.key(patch.DirectionRestore, 1), Fence: fence, FirstRunID: r.firstRunID,
 		}, &restored)
 	if err != nil {
 		refusal := r.failed(ctx, err)
@@ -111,7 +111,11 @@ func (r *run) adopt(ctx workflow.Context, fence int64) *patch.Refusal {
 	err := r.execute(managerOptions(ctx, r.budgets.Manager, "have the record follow the container"), "AdoptImage",
 		r.steps.AdoptImage, activities.AdoptImageInput{Record: r.record.Record, Fence: fence}, &adopted)
 	if err != nil {
-		return r.failed(ctx, err)
+		refusal := r.failed(ctx, err)
+		if refusal.Code.Closing() != patch.ClosesCompleted {
+			refusal.Message += "; whether the record was changed is not known, look at it"
+		}
+		return refusal
 	}
 	r.succeeded(adopted.Attempt)
 	r.record.Record = adopted.Record

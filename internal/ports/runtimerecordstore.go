@@ -41,7 +41,8 @@ type RuntimeRecordStore interface {
 	// stored status is input.ExpectedStatus; the status stays. It returns
 	// [runtime.ErrNotFound] when there is no row and [runtime.ErrConflict] on
 	// a stale compare-and-swap. Beyond the specification, the stored image and
-	// version may be part of what is compared, and it returns
+	// version and a fencing number may be part of what is compared, and it returns
+	// [ErrStaleFence] when the number is not the last one, and
 	// [engineversion.ErrConflict] when the registry has another image for the
 	// version.
 	UpdateImage(ctx context.Context, input UpdateImageInput) error
@@ -156,6 +157,10 @@ type UpdateImageInput struct {
 	// empty, as the specification has it, whatever is stored is overwritten.
 	ExpectedImageRef      string
 	ExpectedEngineVersion string
+	// Fence, when not zero, has to be the fencing number that was given out last
+	// for the game, or the rotation comes to [ErrStaleFence]: a statement that was
+	// given up on must not land after the undo took a number.
+	Fence int64
 	// Now becomes updated_at.
 	Now time.Time
 }
@@ -215,6 +220,10 @@ func requireNow(op string, now time.Time) error {
 }
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
+// ErrStaleFence says that another fencing number has been given out for the game
+// since: whatever the caller is about to write is not wanted any more.
+var ErrStaleFence = errors.New("a later fencing number has been given out for the game")
 
 // ErrInvalidInput says that an input's Validate refused it before anything was
 // touched; stores wrap it around the reason, so that callers do not try again.

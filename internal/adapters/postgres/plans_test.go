@@ -31,7 +31,7 @@ func TestPlansUseIndexes(t *testing.T) {
 		everyRow               bool // a list of all rows, for which a scan of the table may be cheaper
 	}{
 		{"get", postgres.GetRecordSQL, "runtime_records_pkey", []any{"g7"}, false},
-		{"update image", postgres.UpdateImageSQL, "runtime_records_pkey", []any{"g7", "running", "i", "1.0.0", stored, "j", "1.0.1"}, false},
+		{"update image", postgres.UpdateImageSQL, "runtime_records_pkey", []any{"g7", "running", "i", "1.0.0", stored, "j", "1.0.1", int64(7)}, false},
 		{"due", postgres.ListDueRunningSQL, "runtime_records_due", []any{stored.AddDate(-10, 0, 0)}, false},
 		{"by status", postgres.ListByStatusSQL, "runtime_records_by_status", []any{"stopped"}, true},
 		{"list", postgres.ListRecordsSQL, "runtime_records_by_created", nil, true},

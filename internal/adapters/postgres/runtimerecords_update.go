@@ -22,8 +22,11 @@ import (
 //	other    is there when the registry has another image for the version than
 //	         the one that is written; a version without an entry is not held to
 //	         any image
+//	fenced   is there when the fencing number is the last one that was given
+//	         out; it waits for one that is being given out, and keeps others from
+//	         being, so that whoever takes the next one finds the change
 //	changed  changes the row if its status is the expected one, it holds what it
-//	         has to, and there is no other image
+//	         has to, the number is the last one, and there is no other image
 //
 // So each answer is true at one instant, the one at which the locks were got: no
 // row → not found; another status or image → conflict; otherwise → changed. A
@@ -35,30 +38,35 @@ import (
 //
 // Parameters 1 and 2 are game id and expected status; image and version say
 // which ones are written, and either may be null; holds is the condition on the
-// row, which is called stored.
-func compareAndSwap(image, version, holds, set string) string {
+// row, which is called stored; fence is the fencing number, and zero is none.
+func compareAndSwap(image, version, holds, fence, set string) string {
 	return `WITH held AS (
 			SELECT game_id, status, ` + holds + ` AS holds FROM runtime_records AS stored WHERE game_id = $1 FOR NO KEY UPDATE
 		), entry AS (
 			SELECT image_ref FROM engine_versions WHERE version = ` + version + ` FOR SHARE
 		), other AS (
 			SELECT FROM entry WHERE image_ref <> ` + image + `
+		), fenced AS (
+			SELECT FROM runtime_fences WHERE game_id = $1 AND fence = ` + fence + ` FOR SHARE
+		), judged AS (
+			SELECT held.*, ` + fence + ` = 0 OR EXISTS (SELECT FROM fenced) AS lasts FROM held
 		), changed AS (
 			UPDATE runtime_records AS r SET ` + set + `
-			FROM held WHERE r.game_id = held.game_id AND held.status = $2 AND held.holds AND NOT EXISTS (SELECT FROM other)
+			FROM judged WHERE r.game_id = judged.game_id AND judged.status = $2 AND judged.holds AND judged.lasts AND NOT EXISTS (SELECT FROM other)
 		)
-		SELECT status, holds, EXISTS (SELECT FROM other) FROM held`
+		SELECT status, holds, lasts, EXISTS (SELECT FROM other) FROM judged`
 }
 
 // verdict is what a compare-and-swap judged by.
 type verdict struct {
 	held       runtime.Status
 	holds      bool
+	lasts      bool
 	otherImage bool
 }
 
 func scanVerdict(row pgx.CollectableRow) (v verdict, err error) {
-	return v, row.Scan(&v.held, &v.holds, &v.otherImage)
+	return v, row.Scan(&v.held, &v.holds, &v.lasts, &v.otherImage)
 }
 
 var (
@@ -66,7 +74,7 @@ var (
 	// of the latest stop and finish.
 	updateStatus = query[verdict]{
 		"update runtime status",
-		compareAndSwap("$6", "$7", "true", `
+		compareAndSwap("$6", "$7", "true", "0", `
 				status = $3,
 				updated_at = $4,
 				started_at = CASE WHEN $3 = 'running' THEN coalesce(r.started_at, $4) ELSE r.started_at END,
@@ -82,7 +90,7 @@ var (
 		"update runtime image",
 		compareAndSwap("$3", "$4", `($6 = ''
 				OR (stored.current_image_ref = $6 AND stored.current_engine_version = $7)
-				OR (stored.current_image_ref = $3 AND stored.current_engine_version = $4))`, `
+				OR (stored.current_image_ref = $3 AND stored.current_engine_version = $4))`, "$8::bigint", `
 				current_image_ref = $3,
 				current_engine_version = $4,
 				updated_at = $5`),
@@ -136,7 +144,7 @@ func (s *RuntimeRecords) UpdateImage(ctx context.Context, input ports.UpdateImag
 		return err
 	}
 	return s.swap(ctx, updateImage, guard{input.GameID, input.ExpectedStatus},
-		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now), input.ExpectedImageRef, input.ExpectedEngineVersion)
+		input.CurrentImageRef, input.CurrentEngineVersion, stamp(input.Now), input.ExpectedImageRef, input.ExpectedEngineVersion, input.Fence)
 }
 
 // UpdateScheduling overwrites the three scheduling columns from any status;
@@ -182,6 +190,8 @@ func (s *RuntimeRecords) swap(ctx context.Context, statement query[verdict], g g
 	case judged.held != g.expected:
 		return fmt.Errorf("%s of %q: status is %q, expected %q: %w",
 			statement.op, g.gameID, judged.held, g.expected, runtime.ErrConflict)
+	case !judged.lasts:
+		return fmt.Errorf("%s of %q: %w", statement.op, g.gameID, ports.ErrStaleFence)
 	case !judged.holds:
 		return fmt.Errorf("%s of %q: it holds another image or version than expected: %w",
 			statement.op, g.gameID, runtime.ErrConflict)

@@ -265,3 +265,30 @@ func TestUpdateImageComparesTheImage(t *testing.T) {
 	store, _ := newStore(t)
 	require.ErrorIs(t, store.UpdateImage(t.Context(), half), ports.ErrInvalidInput)
 }
+
+// Proves that a rotation with a fencing number takes place only while that is
+// the last one, and that a number which is being given out is waited for.
+func TestUpdateImageComparesTheFence(t *testing.T) {
+	store, pool := newStore(t)
+	fences := postgres.NewFences(pool)
+	insert(t, store, newRecord("g"))
+	first, err := fences.Next(t.Context(), "g")
+	require.NoError(t, err)
+	fenced := rotation
+	fenced.Fence = first + 1
+	require.ErrorIs(t, store.UpdateImage(t.Context(), fenced), ports.ErrStaleFence, "a number that nobody gave out")
+
+	fenced.Fence = first
+	other := begin(t, pool, "UPDATE runtime_fences SET fence = fence + 1048576 WHERE game_id = 'g'")
+	late := make(chan error, 1)
+	go func() { late <- store.UpdateImage(t.Context(), fenced) }()
+	awaitLockWait(t, pool)
+	require.NoError(t, other.Commit(t.Context()))
+	require.ErrorIs(t, <-late, ports.ErrStaleFence)
+	require.Equal(t, "engine:1.4.2", get(t, store, "g").CurrentImageRef)
+
+	fenced.Fence, err = fences.Next(t.Context(), "g")
+	require.NoError(t, err)
+	require.NoError(t, store.UpdateImage(t.Context(), fenced))
+	require.Equal(t, "engine:1.4.3", get(t, store, "g").CurrentImageRef)
+}

@@ -287,7 +287,7 @@ func TestSentences(t *testing.T) {
 		"container left alone; row is stopped on 1.4.2":                            {Line: patch.LineLeftAlone, RowStatus: "stopped", Row: row},
 		"container left alone; there is no row":                                    {Line: patch.LineLeftAlone},
 		"there is no container, nor was there one before; row is running on 1.4.2": {Line: patch.LineMissing, RowStatus: "running", Row: row},
-		`abandoned, container may differ from the row; retry by "ann": up; abandon by "bob": gone`: {Line: patch.LineAbandoned, Decisions: []patch.Decision{
+		`abandoned, container may differ from the row; abandon by "bob": gone; retry by "ann": up`: {Line: patch.LineAbandoned, Decisions: []patch.Decision{
 			{Update: "retry", Command: patch.Command{Actor: "ann", Reason: "up"}},
 			{Update: "abandon", Command: patch.Command{Actor: "bob", Reason: "gone"}},
 		}},

@@ -115,3 +115,9 @@ func Adopt(record runtime.RuntimeRecord, up bool, image string, versions []engin
 
 // maxNames bounds how many versions a refusal names.
 const maxNames = 5
+
+// Overtaken is the refusal of a reconciliation whose fencing number is not the
+// last one any more: somebody else has begun to work on the game.
+func Overtaken() error {
+	return refuse(CodeConflict, "another operation on the game has begun meanwhile, look at it and ask again")
+}

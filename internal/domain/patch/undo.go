@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,9 +67,35 @@ type Undo struct {
 	Fence int64 `json:"fence,omitempty"`
 	// Told is the sentence of the audit row, where that is all that is left.
 	Told string `json:"told,omitempty"`
-	// Decisions are what operators decided on the way, in order.
+	// Decisions are what operators decided on the way, in order: the last
+	// [MaxDecisions] of them.
 	Decisions []Decision `json:"decisions,omitempty"`
+	// Decided is how many there were.
+	Decided int `json:"decided,omitempty"`
 }
+
+const (
+	// MaxDecisions is how many decisions are kept in a result: what a person can
+	// read, and far below what one event of a history can hold.
+	MaxDecisions = 20
+
+	// MaxRetries is how often operators can let one run try again. Temporal takes
+	// 2,000 updates of a run, and giving up has to be possible after that.
+	MaxRetries = 200
+)
+
+// Take keeps a decision.
+func (undo *Undo) Take(decision Decision) {
+	undo.Decided++
+	undo.Decisions = append(undo.Decisions, decision)
+	if over := len(undo.Decisions) - MaxDecisions; over > 0 {
+		undo.Decisions = undo.Decisions[over:]
+	}
+}
+
+// maxToldReason bounds a reason in the sentence of the audit row, in bytes, so
+// that the decisions before it are told too.
+const maxToldReason = 300
 
 // Decision is an operator's command that a run took.
 type Decision struct {
@@ -114,10 +141,19 @@ func (undo Undo) Sentence() string {
 	if undo.Fence != 0 {
 		b.WriteString("; calls below fence " + strconv.FormatInt(undo.Fence, 10) + " are refused")
 	}
-	for _, decision := range undo.Decisions {
-		b.WriteString("; " + decision.Update + " by " + strconv.Quote(decision.Actor) + ": " + decision.Reason)
-	}
+	undo.tellDecisions(&b)
 	return b.String()
+}
+
+// tellDecisions begins with the last one, which counts: what is too long for the
+// audit row is cut at the end.
+func (undo Undo) tellDecisions(b *strings.Builder) {
+	for _, decision := range slices.Backward(undo.Decisions) {
+		b.WriteString("; " + decision.Update + " by " + strconv.Quote(decision.Actor) + ": " + Truncate(decision.Reason, maxToldReason))
+	}
+	if more := undo.Decided - len(undo.Decisions); more > 0 {
+		b.WriteString("; and " + strconv.Itoa(more) + " before")
+	}
 }
 
 // Settled is the undo of a compensation that looked twice: the second look
