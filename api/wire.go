@@ -95,6 +95,7 @@ func undoOf(undo *patch.Undo) contract.Undo {
 		Row:       imageOf(undo.Row),
 		Container: undo.Container,
 		Fence:     undo.Fence,
+		Decided:   undo.Decided,
 		Told:      undo.Told,
 	}
 	for _, decision := range undo.Decisions {

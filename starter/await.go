@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
@@ -106,16 +107,21 @@ func (s *Starter) withKind(ctx context.Context, handle patch.Handle, result patc
 	return result
 }
 
-// remembered reads the result of a run that Temporal no longer has.
+// remembered reads the result of a run that Temporal no longer has; without a run
+// id it is that of the patch: of its latest run that ended by itself, since one
+// that was reset away may be told of after the one that took its place.
 func (s *Starter) remembered(ctx context.Context, handle patch.Handle) (patch.Result, error) {
 	entries, err := s.log.ListByPatch(ctx, handle.PatchID)
 	if err != nil {
 		return patch.Result{}, fmt.Errorf("read the audit log: %w", err)
 	}
-	for _, entry := range entries {
-		if handle.RunID == "" || entry.RunID == handle.RunID {
-			return patch.ResultOf(entry), nil
-		}
+	if i := slices.IndexFunc(entries, func(entry operation.OperationEntry) bool {
+		return handle.RunID == entry.RunID || (handle.RunID == "" && entry.ErrorCode != string(patch.CodeTerminated))
+	}); i >= 0 {
+		return patch.ResultOf(entries[i]), nil
+	}
+	if handle.RunID == "" && len(entries) > 0 {
+		return patch.ResultOf(entries[0]), nil
 	}
 	return patch.Result{}, patch.ErrNotFound
 }

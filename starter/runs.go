@@ -45,7 +45,8 @@ const endedPage = 50
 func (s *Starter) PageEnded(ctx context.Context, since time.Time, pageToken []byte) (patch.EndedPage, error) {
 	answer, err := s.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: endedPage, NextPageToken: pageToken,
-		Query: gameRuns + " AND ExecutionStatus IN ('Terminated', 'TimedOut') AND CloseTime >= '" +
+		// Another installation in the same namespace has its own audit log.
+		Query: gameRuns + " AND TaskQueue = '" + s.taskQueue + "' AND ExecutionStatus IN ('Terminated', 'TimedOut') AND CloseTime >= '" +
 			since.UTC().Format(time.RFC3339Nano) + "'",
 	})
 	if err != nil {

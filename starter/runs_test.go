@@ -87,7 +87,7 @@ func TestPageEnded(t *testing.T) {
 	}
 	client.On("ListWorkflow", mock.Anything, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: 50, NextPageToken: []byte("this"),
-		Query: "WorkflowType IN ('PatchRuntime', 'ReconcileRuntime') AND ExecutionStatus IN ('Terminated', 'TimedOut') " +
+		Query: "WorkflowType IN ('PatchRuntime', 'ReconcileRuntime') AND TaskQueue = 'gamemaster' AND ExecutionStatus IN ('Terminated', 'TimedOut') " +
 			"AND CloseTime >= '2026-01-02T02:04:05.006Z'",
 	}).Return(page, nil)
 

@@ -1135,6 +1135,11 @@ type Undo struct {
 	// Example: registry.example/galaxy/engine:1.4.3
 	Container string `json:"container,omitempty,omitzero"`
 
+	// Decided How many decisions operators took; the last 20 are in decisions. Missing when there was none.
+	//
+	// Example: 2
+	Decided int `json:"decided,omitempty,omitzero"`
+
 	// Decisions What operators decided on the way.
 	Decisions []Decision `json:"decisions,omitempty,omitzero"`
 

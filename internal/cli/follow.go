@@ -139,7 +139,7 @@ func undone(undo client.Undo) string {
 	}
 	told := patch.Undo{
 		Line: patch.Line(undo.Line), RowStatus: runtime.Status(undo.RowStatus),
-		Row: patch.Image{Version: undo.Row.Version, ImageRef: undo.Row.ImageRef}, Container: undo.Container, Fence: undo.Fence,
+		Row: patch.Image{Version: undo.Row.Version, ImageRef: undo.Row.ImageRef}, Container: undo.Container, Fence: undo.Fence, Decided: undo.Decided,
 		Told: undo.Told,
 	}
 	for _, decision := range undo.Decisions {
