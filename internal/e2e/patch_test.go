@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"syscall"
 	"testing"
@@ -20,7 +21,7 @@ func TestInProgress(t *testing.T) {
 	r := newRig(t)
 	r.startWorker()
 	game := r.game()
-	r.slowPatch(game, 3000)
+	r.holdPatch(game)
 	patchID := r.async(game, "1.4.3")
 	refused := r.patch(game, "1.4.4")
 	require.Equal(t, http.StatusConflict, refused.status)
@@ -28,6 +29,7 @@ func TestInProgress(t *testing.T) {
 	require.Equal(t, patchID, refused.body["patch_id"])
 	invalid := r.patch(game, "soon")
 	require.Equal(t, http.StatusBadRequest, invalid.status, invalid.body)
+	r.letGo(game)
 	require.Equal(t, "success", r.awaitEnd(patchID)["outcome"])
 	require.Len(t, r.audit(game), 1)
 	r.requireInLine(game, "1.4.3", 1)
@@ -40,13 +42,20 @@ func TestJoin(t *testing.T) {
 	r := newRig(t)
 	r.startWorker()
 	game := r.game()
-	r.slowPatch(game, 4000)
+	r.holdPatch(game)
 	const callers = 40
 	var waiting []<-chan result
-	for range callers {
-		waiting = append(waiting, r.patchBeside(game, "1.4.3"))
+	for i := range callers {
+		waiting = append(waiting, r.patchBeside(game, "1.4.3", fmt.Sprintf("Idempotency-Key: k-%d", i)))
 	}
-	ids := map[any]bool{}
+	// A key is settled when its caller has the run and begins to wait for it.
+	require.Eventually(t, func() bool {
+		var settled int
+		err := r.pool.QueryRow(t.Context(), "SELECT count(*) FROM idempotency_keys WHERE run_id <> ''").Scan(&settled)
+		return err == nil && settled == callers
+	}, patience, waitTick, "the callers never got all their run")
+	ids := map[any]bool{r.async(game, "1.4.3"): true} // without a key, too
+	r.letGo(game)
 	for _, results := range waiting {
 		a := await(t, results)
 		require.Equal(t, http.StatusOK, a.status, a.body)
@@ -144,10 +153,11 @@ func TestWorkerKilled(t *testing.T) {
 	r := newRig(t)
 	worker := r.startWorker()
 	game := r.game()
-	r.slowPatch(game, 3000)
+	r.holdPatch(game)
 	patchID := r.async(game, "1.4.3")
 	r.awaitCall(game)
 	worker.kill()
+	r.letGo(game)
 	require.Eventually(t, func() bool {
 		container, _ := r.simulator.Runtime(game)
 		return container.Recreates == 1
@@ -257,10 +267,11 @@ func TestTurnIsWaitedFor(t *testing.T) {
 	r := newRig(t)
 	r.startWorker()
 	game := r.game()
-	r.slowPatch(game, 2000)
+	r.holdPatch(game)
 	patchID := r.async(game, "1.4.3")
 	r.awaitCall(game)
 	r.exec("UPDATE runtime_records SET status = 'generation_in_progress' WHERE game_id = $1", game)
+	r.letGo(game)
 	body := r.awaitPatch(patchID, "the wait for the turn", func(body map[string]any) bool {
 		return body["phase"] == string(patch.PhaseCompensating) && body["attempts"] == 2.0
 	})

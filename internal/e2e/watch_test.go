@@ -105,7 +105,8 @@ func TestWatch(t *testing.T) {
 	require.NoError(t, err)
 	r.exec("UPDATE runtime_records SET status = 'stopped' WHERE game_id = $1", extra)
 	require.NoError(t, r.simulator.PutRuntime(busy, image("1.4.4"), rtmsim.StatusRunning))
-	r.fault(rtmsim.Fault{GameID: busy, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHang, Times: 1})
+	// Every attempt hangs, so that the game is still being patched at the second pass.
+	r.fault(rtmsim.Fault{GameID: busy, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHang})
 	r.async(busy, "1.4.3")
 	r.awaitCall(busy)
 

@@ -27,7 +27,7 @@ func (s *Simulator) serveCall(w http.ResponseWriter, r *http.Request, c call) {
 	case refusal != nil:
 		s.answer(w, c, *refusal)
 	case fault != nil:
-		s.misbehave(w, r, c, *fault)
+		s.misbehave(w, r, c, fault)
 	default:
 		s.answer(w, c, s.carryOut(c))
 	}
@@ -37,7 +37,7 @@ func (s *Simulator) serveCall(w http.ResponseWriter, r *http.Request, c call) {
 // which fault the call meets, if any. A call that is refused meets none. All of
 // it happens in one moment, so that the order of arrivals in the log is the one
 // in which the numbers were seen.
-func (s *Simulator) arrive(c *call) (*Fault, *reply) {
+func (s *Simulator) arrive(c *call) (*placed, *reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !isProbe(c.gameID) {
@@ -52,7 +52,7 @@ func (s *Simulator) arrive(c *call) (*Fault, *reply) {
 	}
 	entry := s.log.at(c.seq)
 	entry.Fault, entry.FaultName = fault.Mode, fault.Name
-	return &fault, nil
+	return fault, nil
 }
 
 // admit returns the answer to a call that is refused at its arrival, and

@@ -71,11 +71,19 @@ func (s *Simulator) servePutFault(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Simulator) serveClearFaults(w http.ResponseWriter, r *http.Request) {
-	query, err := queryOf(r, "game_id")
+	query, err := queryOf(r, "game_id", "name")
+	if err == nil && len(query) > 1 {
+		err = &InputError{"name", "must not be given together with game_id"}
+	}
 	switch {
 	case err != nil:
 		refuse(err).write(w)
 		return
+	case query.Has("name"):
+		if !s.ReleaseFault(query.Get("name")) {
+			failed(http.StatusNotFound, "fault_not_found", "there is no fault of that name").write(w)
+			return
+		}
 	case query.Has("game_id"):
 		s.DeleteFaultsOf(query.Get("game_id"))
 	default:

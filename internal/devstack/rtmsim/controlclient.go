@@ -74,7 +74,7 @@ func (c *Control) PutRuntime(ctx context.Context, gameID, imageRef, status strin
 // Runtime returns what is known of gameID; false when it has no container.
 func (c *Control) Runtime(ctx context.Context, gameID string) (Runtime, bool, error) {
 	var found Runtime
-	exists, err := missing(c.do(ctx, http.MethodGet, runtimePath(gameID), nil, &found))
+	exists, err := missing(c.do(ctx, http.MethodGet, runtimePath(gameID), nil, &found), noRuntime)
 	return found, exists, err
 }
 
@@ -90,7 +90,7 @@ func (c *Control) Runtimes(ctx context.Context) ([]Runtime, error) {
 // DeleteRuntime forgets gameID, and reports whether there was a container; see
 // [Simulator.DeleteRuntime].
 func (c *Control) DeleteRuntime(ctx context.Context, gameID string) (bool, error) {
-	return missing(c.do(ctx, http.MethodDelete, runtimePath(gameID), nil, nil))
+	return missing(c.do(ctx, http.MethodDelete, runtimePath(gameID), nil, nil), noRuntime)
 }
 
 // PutFault adds a fault behind those that are there.
@@ -116,6 +116,13 @@ func (c *Control) ClearFaults(ctx context.Context) error {
 func (c *Control) DeleteFaultsOf(ctx context.Context, gameID string) error {
 	query := url.Values{"game_id": {gameID}}
 	return c.do(ctx, http.MethodDelete, "/sim/faults?"+query.Encode(), nil, nil)
+}
+
+// ReleaseFault lets go of the calls that the faults of that name hold, and reports
+// whether there is one; see [Simulator.ReleaseFault].
+func (c *Control) ReleaseFault(ctx context.Context, name string) (bool, error) {
+	query := url.Values{"name": {name}}
+	return missing(c.do(ctx, http.MethodDelete, "/sim/faults?"+query.Encode(), nil, nil), "fault_not_found")
 }
 
 // SetFencing switches fencing on or off; see [Simulator.SetFencing].
@@ -154,9 +161,12 @@ func (c *Control) WholeLog(ctx context.Context, gameID string) (LogPage, error) 
 
 func runtimePath(gameID string) string { return "/sim/runtimes/" + url.PathEscape(gameID) }
 
-// missing turns the answer that there is no container into false.
-func missing(err error) (bool, error) {
-	if failure, ok := errors.AsType[*ControlError](err); ok && failure.Code == "runtime_not_found" {
+// noRuntime is the code of the answer that there is no container.
+const noRuntime = "runtime_not_found"
+
+// missing turns an answer with the code into false.
+func missing(err error, code string) (bool, error) {
+	if failure, ok := errors.AsType[*ControlError](err); ok && failure.Code == code {
 		return false, nil
 	}
 	return err == nil, err

@@ -46,7 +46,8 @@
 //	DELETE /sim/runtimes/{game_id}   forgets the game, its history and its keys
 //	GET    /sim/faults               {"faults":[…]}, a [FaultReport] each
 //	PUT    /sim/faults               adds a [Fault]
-//	DELETE /sim/faults               clears them all, with ?game_id=… those of one game
+//	DELETE /sim/faults               clears them all, with ?game_id=… those of one game;
+//	                                 with ?name=… lets go of what those of a name hold
 //	GET    /sim/fencing              {"enabled"}
 //	PUT    /sim/fencing              {"enabled"}: switches fencing on or off
 //	GET    /sim/log                  a [LogPage]; see [LogQuery] for after, game_id and limit

@@ -24,10 +24,10 @@ const (
 
 // Mode is what a fault does to a call. The call is checked first: a request
 // that is a 400, or whose fencing number is too low at its arrival, does not
-// meet the fault. What Applied modes and ModeSlow do obeys the idempotency key
-// and the fencing numbers like any call. An inspect has no effect, so its
-// Applied modes answer like the plain ones. The effect of a fence is that its
-// number counts.
+// meet the fault. What Applied modes, ModeSlow and ModeHeld do obeys the
+// idempotency key and the fencing numbers like any call. An inspect has no
+// effect, so its Applied modes answer like the plain ones. The effect of a fence
+// is that its number counts.
 //
 // A client that replays a GET by itself when a reused connection breaks, as
 // net/http does, meets a reset of an inspect twice.
@@ -54,6 +54,11 @@ const (
 	// later, unless that had a higher fencing number. Only that, the end of the
 	// server or the end of the simulator prevents it.
 	ModeSlow Mode = "slow"
+	// ModeHeld waits until its fault is let go of, see [Simulator.ReleaseFault],
+	// or removed, and then does it right as ModeSlow does: so a test says when a
+	// call lands, where a delay would race with it. It is not held any longer than
+	// ten minutes.
+	ModeHeld Mode = "held"
 	// ModeAppliedThenSlow has its effect at once and answers truthfully after
 	// Fault.DelayMS.
 	ModeAppliedThenSlow Mode = "applied_then_slow"
@@ -114,11 +119,30 @@ type Fault struct {
 	Name string `json:"name,omitempty"`
 }
 
-// FaultReport is a fault with how often it fired. A used up fault stays in the
-// report.
+// FaultReport is a fault with how often it fired. A fault that is used up or was
+// released stays in the report.
 type FaultReport struct {
 	Fault
 	Fired int `json:"fired"`
+	// Released says that the fault was let go of, so that it fires no more.
+	Released bool `json:"released,omitempty"`
+}
+
+// placed is a fault that was put there. The simulator's mu guards its report but
+// for the Fault, which never changes.
+type placed struct {
+	FaultReport
+	// released is closed when the fault is let go of or removed.
+	released chan struct{}
+}
+
+// release lets go of what the fault holds. The simulator's mu is held. Safe to
+// call again.
+func (fault *placed) release() {
+	if !fault.Released {
+		fault.Released = true
+		close(fault.released)
+	}
 }
 
 // Validate returns an [*InputError] for the first field at fault.
@@ -166,7 +190,7 @@ func ops() []Op { return []Op{OpPatch, OpInspect, OpFence} }
 func modes() []Mode {
 	return []Mode{
 		ModeStatus, ModeAppliedThenStatus, ModeReset, ModeAppliedThenReset, ModeHang, ModeAppliedThenHang,
-		ModeSlow, ModeAppliedThenSlow, ModeGarbage, ModeAppliedThenGarbage, ModeLie, ModeOtherImage,
+		ModeSlow, ModeHeld, ModeAppliedThenSlow, ModeGarbage, ModeAppliedThenGarbage, ModeLie, ModeOtherImage,
 	}
 }
 
@@ -181,23 +205,48 @@ func (s *Simulator) PutFault(fault Fault) error {
 	if len(s.faults) >= maxFaults {
 		return &InputError{"faults", "there are 1000 already; clear them first"}
 	}
-	s.faults = append(s.faults, &FaultReport{Fault: fault})
+	s.faults = append(s.faults, &placed{FaultReport{Fault: fault}, make(chan struct{})})
 	return nil
 }
 
-// ClearFaults removes every fault. Requests that one holds stay held.
+// ClearFaults removes every fault. What they do to requests that have met them
+// goes on, but for ModeHeld, which lets go.
 func (s *Simulator) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
+	s.removeFaults(func(*placed) bool { return true })
 }
 
 // DeleteFaultsOf removes the faults that were put there for gameID, or those for
-// every game when it is [AnyGame]. Requests that one holds stay held.
+// every game when it is [AnyGame]. Requests that have met them fare as with
+// [Simulator.ClearFaults].
 func (s *Simulator) DeleteFaultsOf(gameID string) {
+	s.removeFaults(func(fault *placed) bool { return fault.GameID == gameID })
+}
+
+func (s *Simulator) removeFaults(chosen func(*placed) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = slices.DeleteFunc(s.faults, func(fault *FaultReport) bool { return fault.GameID == gameID })
+	s.faults = slices.DeleteFunc(s.faults, func(fault *placed) bool {
+		if !chosen(fault) {
+			return false
+		}
+		fault.release()
+		return true
+	})
+}
+
+// ReleaseFault lets go of the calls that the faults of that name hold, see
+// [ModeHeld], and has them fire no more; they stay in the report. It returns
+// false when there is none of that name, and nothing is called "".
+func (s *Simulator) ReleaseFault(name string) (found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, fault := range s.faults {
+		if name != "" && fault.Name == name {
+			fault.release()
+			found = true
+		}
+	}
+	return found
 }
 
 // Faults returns every fault that was not removed, in order of putting; never
@@ -207,7 +256,7 @@ func (s *Simulator) Faults() []FaultReport {
 	defer s.mu.Unlock()
 	reports := make([]FaultReport, 0, len(s.faults))
 	for _, fault := range s.faults {
-		reports = append(reports, *fault)
+		reports = append(reports, fault.FaultReport)
 	}
 	return reports
 }
@@ -215,7 +264,7 @@ func (s *Simulator) Faults() []FaultReport {
 // fire returns the fault that the call meets, if any, and counts it: the first
 // one for the game itself, else the first one for every game. The caller holds
 // mu.
-func (s *Simulator) fire(gameID string, op Op) (Fault, bool) {
+func (s *Simulator) fire(gameID string, op Op) (*placed, bool) {
 	candidates := []string{gameID, AnyGame}
 	if isProbe(gameID) {
 		candidates = candidates[:1]
@@ -223,11 +272,11 @@ func (s *Simulator) fire(gameID string, op Op) (Fault, bool) {
 	for _, candidate := range candidates {
 		for _, fault := range s.faults {
 			usedUp := fault.Times > 0 && fault.Fired >= fault.Times
-			if fault.GameID == candidate && fault.Op == op && !usedUp {
+			if fault.GameID == candidate && fault.Op == op && !usedUp && !fault.Released {
 				fault.Fired++
-				return fault.Fault, true
+				return fault, true
 			}
 		}
 	}
-	return Fault{}, false
+	return nil, false
 }

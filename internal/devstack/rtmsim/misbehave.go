@@ -9,7 +9,7 @@ import (
 )
 
 // misbehave does to the call what fault says, and ends it.
-func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, c call, fault Fault) {
+func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, c call, fault *placed) {
 	var truth reply
 	if fault.Mode.appliesFirst() {
 		truth = s.carryOut(c)
@@ -21,31 +21,38 @@ func (s *Simulator) misbehave(w http.ResponseWriter, r *http.Request, c call, fa
 	case ModeReset, ModeAppliedThenReset:
 		s.cut(w, c)
 	case ModeHang, ModeAppliedThenHang:
-		s.wait(r, maxWait, r.Context().Done())
+		s.wait(r, maxWait, nil, r.Context().Done())
 		s.cut(w, c)
 	case ModeGarbage, ModeAppliedThenGarbage:
 		s.end(c, http.StatusOK)
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, "{\"game_id\": \x00garbage") // a client that went away is no fault
 	case ModeSlow:
-		// The client may go, the call is on its way.
-		if !s.wait(r, fault.delay(), nil) {
-			s.cut(w, c)
-			return
-		}
-		s.answer(w, c, s.carryOut(c))
+		s.carryOutLate(w, c, s.wait(r, fault.delay(), nil, nil))
+	case ModeHeld:
+		s.carryOutLate(w, c, s.wait(r, maxWait, fault.released, nil))
 	case ModeAppliedThenSlow:
 		// Nothing is left to happen that the client's going must not prevent.
-		if !s.wait(r, fault.delay(), r.Context().Done()) {
+		if !s.wait(r, fault.delay(), nil, r.Context().Done()) {
 			s.cut(w, c)
 			return
 		}
 		s.answer(w, c, truth)
 	case ModeLie:
-		s.answer(w, c, c.lie(fault))
+		s.answer(w, c, c.lie(fault.Fault))
 	case ModeOtherImage:
 		s.answer(w, c, c.otherImage(truth))
 	}
+}
+
+// carryOutLate has a call land that has waited, whether or not its client is
+// still there: it is on its way. When the wait was cut short it never lands.
+func (s *Simulator) carryOutLate(w http.ResponseWriter, c call, waited bool) {
+	if !waited {
+		s.cut(w, c)
+		return
+	}
+	s.answer(w, c, s.carryOut(c))
 }
 
 // lie is what the call would have been answered, had it had its effect.
@@ -79,9 +86,9 @@ func (fault Fault) setRetryAfter(w http.ResponseWriter) {
 	}
 }
 
-// wait returns true when the delay is over, and false when gone, the server or
-// the simulator ended it.
-func (s *Simulator) wait(r *http.Request, delay time.Duration, gone <-chan struct{}) bool {
+// wait returns true when the delay is over or released was closed, and false when
+// gone, the server or the simulator ended it.
+func (s *Simulator) wait(r *http.Request, delay time.Duration, released, gone <-chan struct{}) bool {
 	select {
 	case <-s.closed: // before the timer, which may be over as well
 		return false
@@ -89,6 +96,8 @@ func (s *Simulator) wait(r *http.Request, delay time.Duration, gone <-chan struc
 	}
 	select {
 	case <-s.after(delay):
+		return true
+	case <-released:
 		return true
 	case <-gone:
 	case <-s.closed:

@@ -56,7 +56,7 @@ type Simulator struct {
 	// the file, which serialises the recreates, and never while waiting.
 	mu       sync.Mutex
 	runtimes map[string]*Runtime
-	faults   []*FaultReport
+	faults   []*placed
 	log      callLog
 	// fences holds the highest fencing number seen of each game, also of those
 	// without a container; unfenced says that nobody looks at it.
