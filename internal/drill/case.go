@@ -25,10 +25,12 @@ type Room string
 
 // The rooms.
 const (
-	// RoomShared: the faults concern one game, so that all such cases share one
-	// cell and run side by side. A worker that is killed is a fault for the
-	// others too, and they have to keep their promises all the same.
+	// RoomShared: the faults concern one game and leave the processes alone, so
+	// that all such cases share one cell and run side by side.
 	RoomShared Room = ""
+	// RoomRough: the faults kill workers. All such cases share one cell, and have
+	// to keep their promises while the others' faults strike them too.
+	RoomRough Room = "rough"
 	// RoomCell: a cell of its own, for faults of links and processes.
 	RoomCell Room = "cell"
 	// RoomStack: nobody else may use the servers, for faults of Postgres,

@@ -2,20 +2,11 @@ package drill
 
 import (
 	"net/http"
-	"time"
 
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 )
-
-// beyond is longer than the budget of a recreate in a drill.
-const beyond = ManagerBudget + 3*time.Second
-
-// afterCancel is how many milliseconds a recreate takes that is to land after its
-// patch was cancelled: the step hears of it with its next report, every three
-// seconds.
-const afterCancel = 7000
 
 // managerCases are about the call for a recreate: Runtime Manager slow, hanging,
 // lying, gone, or done and told otherwise.
@@ -46,7 +37,6 @@ func managerCases() []Case {
 		{"other_image", rtmsim.Fault{Mode: rtmsim.ModeOtherImage, Times: 1}, patched()},
 		{"hang", rtmsim.Fault{Mode: rtmsim.ModeHang, Times: 1}, refused(0)},
 		{"slow", rtmsim.Fault{Mode: rtmsim.ModeSlow, DelayMS: 2000, Times: 1}, patched()},
-		{"slow_beyond_the_budget", rtmsim.Fault{Mode: rtmsim.ModeSlow, DelayMS: int(beyond.Milliseconds()), Times: 1}, refused(0)},
 		{"applied_then_500", rtmsim.Fault{Mode: rtmsim.ModeAppliedThenStatus, Status: hiccup, Times: 1}, patched()},
 		{"applied_then_409", rtmsim.Fault{Mode: rtmsim.ModeAppliedThenStatus, Status: refusal, Times: 1}, refused(2)},
 		{"applied_then_reset", rtmsim.Fault{Mode: rtmsim.ModeAppliedThenReset, Times: 1}, patched()},
@@ -60,7 +50,14 @@ func managerCases() []Case {
 			Run: put(func(g *Game) { g.RTM(row.fault) }),
 		})
 	}
-	return cases
+	return append(cases, Case{
+		Name: named("recreate", "slow_beyond_the_budget"), Layer: LayerManager, Expect: refused(0),
+		Run: func(_ *Cell, g *Game) {
+			asked, late := holding(g)
+			asked.Wait()
+			g.Land(late)
+		},
+	})
 }
 
 // inspectCases are about the look at the container after the recreate, and
@@ -91,13 +88,14 @@ func inspectCases() []Case {
 // contested patches the game and moves its record in the middle of the recreate,
 // so that the rotation loses and the undo has to put the container back.
 func contested(g *Game, obstacle func(g *Game)) {
-	slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1000, Times: 1})
+	hold := g.Hold()
 	if obstacle != nil {
 		obstacle(g)
 	}
 	asked := g.PatchAsync(target)
-	g.AwaitFired(slow)
+	g.AwaitFired(hold)
 	g.SetStatus(runtime.StatusEngineUnreachable)
+	g.Release(hold)
 	asked.Wait()
 }
 
@@ -127,27 +125,29 @@ func fenceCases() []Case {
 	}
 	return append(cases, Case{
 		// The recreate arrives, is given up on, and would land in the middle of
-		// the next patch.
+		// the next one.
 		Name: "late_recreate_beside_the_next_patch", Layer: LayerManager, Expect: Expect{Version: "1.4.4"},
 		Run: func(_ *Cell, g *Game) {
-			slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: afterCancel, Times: 1})
-			asked := g.PatchAsync(target)
-			g.AwaitFired(slow)
+			asked, late := holding(g)
 			g.CancelRun()
 			asked.Wait()
-			g.Patch("1.4.4")
+			hold := g.Hold()
+			next := g.PatchAsync("1.4.4")
+			g.AwaitFired(hold)
+			g.Land(late)
+			g.Release(hold)
+			next.Wait()
 		},
 	}, Case{
 		Name: "late_recreate_of_a_stopped_game", Layer: LayerManager,
 		Expect: Failure(FirstVersion, patch.CodeCancelled).After(0),
 		Run: func(_ *Cell, g *Game) {
-			slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: afterCancel, Times: 1})
-			asked := g.PatchAsync(target)
-			g.AwaitFired(slow)
+			asked, late := holding(g)
 			g.SetStatus(runtime.StatusStopped)
 			g.PutContainer(FirstVersion, "exited")
 			g.CancelRun()
 			asked.Wait()
+			g.Land(late)
 		},
 	})
 }

@@ -1,13 +1,10 @@
 package drill
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"time"
-
-	enumspb "go.temporal.io/api/enums/v1"
 
 	"galaxy/gamemaster/client"
 	"galaxy/gamemaster/internal/devstack/pgfault"
@@ -17,7 +14,8 @@ import (
 )
 
 // held patches the game and returns in the middle of its recreate, which takes
-// long enough for what is done next.
+// long enough for what is done next on a machine that is not too busy; see
+// [holding] for one that waits for it.
 func held(g *Game, milliseconds int) *Asked {
 	slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: milliseconds, Times: 1})
 	asked := g.PatchAsync(target)
@@ -27,14 +25,19 @@ func held(g *Game, milliseconds int) *Asked {
 
 // writerCases are about others who write the record in the middle of a patch.
 func writerCases() []Case {
-	during := func(name string, expect Expect, others func(g *Game)) Case {
+	during := func(name string, expect Expect, others func(g *Game), afterwards ...func(g *Game)) Case {
 		return Case{Name: named("writer", name), Layer: LayerWriter, Expect: expect, Run: func(_ *Cell, g *Game) {
-			asked := held(g, 1500)
+			asked, hold := holding(g)
 			others(g)
 			g.Did(LayerWriter, name, nil)
+			g.Release(hold)
+			for _, then := range afterwards {
+				then(g)
+			}
 			asked.Wait()
 		}}
 	}
+	turnBegins := func(g *Game) { g.SetStatus(runtime.StatusGenerationInProgress) }
 	conflict := Failure(FirstVersion, patch.CodeConflict)
 	return []Case{
 		during("engine_unreachable", conflict.After(2), func(g *Game) { g.SetStatus(runtime.StatusEngineUnreachable) }),
@@ -47,19 +50,16 @@ func writerCases() []Case {
 			g.DeleteRecord()
 			g.Register("1.4.5")
 		}),
-		during("turn_begins", conflict.After(2), func(g *Game) {
-			g.SetStatus(runtime.StatusGenerationInProgress)
+		during("turn_begins", conflict.After(2), turnBegins, func(g *Game) {
 			g.AwaitPhase(patch.PhaseCompensating)
 			g.SetStatus(runtime.StatusRunning)
 		}),
-		during("turn_outlasts_the_undo", conflict.After(2), func(g *Game) {
-			g.SetStatus(runtime.StatusGenerationInProgress)
+		during("turn_outlasts_the_undo", conflict.After(2), turnBegins, func(g *Game) {
 			g.AwaitPhase(patch.PhaseNeedsOperator)
 			g.SetStatus(runtime.StatusRunning)
 			g.Retry("the turn is done")
 		}),
-		during("stopped_during_the_turn", conflict.After(1).Differing(), func(g *Game) {
-			g.SetStatus(runtime.StatusGenerationInProgress)
+		during("stopped_during_the_turn", conflict.After(1).Differing(), turnBegins, func(g *Game) {
 			g.AwaitPhase(patch.PhaseCompensating)
 			g.SetStatus(runtime.StatusStopped)
 		}),
@@ -103,13 +103,14 @@ func requestCases() []Case {
 		{
 			Name: "patch_and_reconcile_race", Layer: LayerAPI, Expect: Expect{Codes: []patch.Code{""}, Version: target},
 			Run: func(c *Cell, g *Game) {
-				asked := held(g, 1500)
+				asked, hold := holding(g)
 				_, err := c.clients[0].Reconcile(g.ctx, g.ID, client.ReconcileRequest{Mode: client.ModeEnforce}, client.ReconcileOptions{})
 				problem, refused := errors.AsType[*client.Error](err)
 				if !refused || problem.Code != client.CodePatchInProgress {
-					g.keep("reconcile beside a patch", fmt.Errorf("want it to be refused, got %w", err))
+					g.keep("reconcile beside a patch", fmt.Errorf("want it to be refused, got %s", fmt.Sprint(err)))
 				}
 				g.Did(LayerAPI, "reconcile", nil)
+				g.Release(hold)
 				asked.Wait()
 			},
 		},
@@ -132,19 +133,17 @@ func requestCases() []Case {
 
 // operatorCases are about people at the Temporal UI: cancel in each phase,
 // terminate, decide.
-func operatorCases() []Case {
+func operatorCases() []Case { return append(endCases(), doubtCases()...) }
+
+// endCases end a patch from outside.
+func endCases() []Case {
 	cancelled := Failure(FirstVersion, patch.CodeCancelled)
-	inDoubt := func(g *Game) {
-		contested(g, func(g *Game) {
-			g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: http.StatusBadRequest})
-		})
-		g.AwaitPhase(patch.PhaseNeedsOperator)
-	}
 	return []Case{
 		{Name: "cancel_during_the_recreate", Layer: LayerOperator, Expect: cancelled, Run: func(_ *Cell, g *Game) {
-			asked := held(g, 1500)
-			g.CancelRun()
+			asked, hold := holding(g)
+			g.cancelSeen()
 			g.Did(LayerOperator, "cancel", nil)
+			g.Release(hold)
 			asked.Wait()
 		}},
 		{Name: "cancel_while_the_record_is_read", Layer: LayerOperator, Expect: cancelled.After(0), Run: func(_ *Cell, g *Game) {
@@ -162,27 +161,41 @@ func operatorCases() []Case {
 			asked.Wait()
 		}},
 		{Name: "cancel_during_the_undo", Layer: LayerOperator, Expect: putBack(), Run: func(_ *Cell, g *Game) {
-			fence := g.RTM(rtmsim.Fault{Op: rtmsim.OpFence, Mode: rtmsim.ModeSlow, DelayMS: 1500, Times: 1})
-			slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1000, Times: 1})
-			asked := g.PatchAsync(target)
-			g.AwaitFired(slow)
+			fence := g.RTM(rtmsim.Fault{Op: rtmsim.OpFence, Mode: rtmsim.ModeHeld, Times: 1})
+			asked, hold := holding(g)
 			g.SetStatus(runtime.StatusEngineUnreachable)
+			g.Release(hold)
 			g.AwaitFired(fence)
-			g.CancelRun()
+			g.cancelSeen()
+			g.Release(fence)
 			asked.Wait()
 		}},
 		{Name: "terminate_during_the_recreate", Layer: LayerOperator, Expect: Expect{}.Differing(), Run: func(_ *Cell, g *Game) {
-			asked := held(g, 1500)
+			asked, late := holding(g)
 			g.Terminate("drill")
 			g.Did(LayerOperator, "terminate", nil)
 			asked.Wait()
+			g.Land(late)
 		}},
 		{Name: "terminate_and_patch_again", Layer: LayerOperator, Expect: Expect{Version: "1.4.4"}, Run: func(_ *Cell, g *Game) {
-			asked := held(g, 3000)
+			asked, late := holding(g)
 			g.Terminate("drill")
 			asked.Wait()
 			g.Patch("1.4.4")
+			g.Land(late)
 		}},
+	}
+}
+
+// doubtCases decide about a patch that waits for an operator.
+func doubtCases() []Case {
+	inDoubt := func(g *Game) {
+		contested(g, func(g *Game) {
+			g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: http.StatusBadRequest})
+		})
+		g.AwaitPhase(patch.PhaseNeedsOperator)
+	}
+	return []Case{
 		{Name: "retry_in_doubt", Layer: LayerOperator, Expect: putBack(), Run: func(_ *Cell, g *Game) {
 			inDoubt(g)
 			g.ClearRTM()
@@ -239,31 +252,10 @@ func resetCases() []Case {
 	return append(cases, Case{
 		Name: "reset_during_the_recreate", Layer: LayerOperator, Expect: patched(),
 		Run: func(_ *Cell, g *Game) {
-			asked := held(g, 3000)
+			asked, late := holding(g)
 			g.resetToTask(3)
 			asked.Wait()
+			g.Land(late)
 		},
 	})
-}
-
-// resetToTask resets the game's latest run to the end of its n-th workflow task.
-func (g *Game) resetToTask(n int) {
-	var ends []int64
-	g.do("find the workflow tasks", func(ctx context.Context) error {
-		events := g.cell.Stack.client.GetWorkflowHistory(ctx, patch.WorkflowID(g.ID), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for events.HasNext() {
-			event, err := events.Next()
-			if err != nil {
-				return err
-			}
-			if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-				ends = append(ends, event.GetEventId())
-			}
-		}
-		return nil
-	})
-	if g.Err() == nil {
-		g.Reset(ends[min(n, len(ends))-1])
-		g.Did(LayerOperator, named("reset to task", n), nil)
-	}
 }

@@ -64,7 +64,31 @@ func serverCases() []Case {
 		down func(s *Stack, ctx context.Context) error
 		up   func(s *Stack, ctx context.Context) error
 	}
-	var cases []Case
+	during := func(name string, run func(s *Stack, g *Game, hold string)) Case {
+		return Case{
+			Name: named(name, "during_the_recreate"), Layer: LayerTemporal, Room: RoomStack,
+			Expect: Expect{Codes: []patch.Code{"", patch.CodeServiceUnavailable}},
+			Run: func(c *Cell, g *Game) {
+				asked, hold := holding(g)
+				run(c.Stack, g, hold)
+				asked.Wait()
+			},
+		}
+	}
+	cases := []Case{
+		during("manager_killed", func(s *Stack, g *Game, _ string) {
+			// What it holds ends with it.
+			g.Did(LayerTemporal, "manager_killed", s.Simulator.Kill(g.ctx))
+			g.rest(downTime)
+			g.do("up again", s.Simulator.Start)
+		}),
+		during("manager_paused", func(s *Stack, g *Game, hold string) {
+			g.Did(LayerTemporal, "manager_paused", s.Simulator.Pause())
+			g.rest(downTime)
+			g.do("up again", func(context.Context) error { return s.Simulator.Resume() })
+			g.Release(hold)
+		}),
+	}
 	for _, hit := range []server{
 		{"temporal_killed", func(s *Stack, _ context.Context) error { return s.Temporal.Kill() },
 			func(s *Stack, ctx context.Context) error { return s.Temporal.Start(ctx) }},
@@ -76,25 +100,21 @@ func serverCases() []Case {
 			func(s *Stack, ctx context.Context) error { return s.Postgres.Start(ctx) }},
 		{"postgres_restarted", func(s *Stack, _ context.Context) error { return s.Postgres.Stop() },
 			func(s *Stack, ctx context.Context) error { return s.Postgres.Start(ctx) }},
-		{"manager_killed", func(s *Stack, ctx context.Context) error { return s.Simulator.Kill(ctx) },
-			func(s *Stack, ctx context.Context) error { return s.Simulator.Start(ctx) }},
-		{"manager_paused", func(s *Stack, _ context.Context) error { return s.Simulator.Pause() },
-			func(s *Stack, _ context.Context) error { return s.Simulator.Resume() }},
 	} {
-		cases = append(cases, Case{
-			Name: named(hit.name, "during_the_recreate"), Layer: LayerTemporal, Room: RoomStack,
-			Expect: Expect{Codes: []patch.Code{"", patch.CodeServiceUnavailable}},
-			Run: func(c *Cell, g *Game) {
-				asked := held(g, 2000)
-				g.Did(LayerTemporal, hit.name, hit.down(c.Stack, g.ctx))
-				g.rest(2 * time.Second)
-				g.do("up again", func(ctx context.Context) error { return hit.up(c.Stack, ctx) })
-				asked.Wait()
-			},
-		})
+		cases = append(cases, during(hit.name, func(s *Stack, g *Game, hold string) {
+			g.Did(LayerTemporal, hit.name, hit.down(s, g.ctx))
+			// So that the recreate is done while the server is down.
+			g.Release(hold)
+			g.rest(downTime)
+			g.do("up again", func(ctx context.Context) error { return hit.up(s, ctx) })
+		}))
 	}
 	return cases
 }
+
+// downTime is how long a server is down or stopped: long enough for a call to it
+// to fail and be tried again.
+const downTime = 2 * time.Second
 
 // processCases are about the product's own processes, all of them at once.
 func processCases() []Case {
@@ -102,20 +122,22 @@ func processCases() []Case {
 		{
 			Name: "api_killed_while_the_caller_waits", Layer: LayerAPI, Room: RoomCell, Expect: patched(),
 			Run: func(c *Cell, g *Game) {
-				asked := held(g, 2000)
+				asked, hold := holding(g)
 				for _, api := range c.APIs {
 					g.Did(LayerAPI, "crash "+api.Name(), api.Crash())
 				}
+				g.Release(hold)
 				asked.Wait()
 			},
 		},
 		{
 			Name: "rolling_restart_under_load", Layer: LayerWorker, Room: RoomCell, Expect: Expect{Codes: []patch.Code{""}, Version: "1.4.4"},
 			Run: func(c *Cell, g *Game) {
-				asked := held(g, 2000)
+				asked, hold := holding(g)
 				for _, process := range append(append([]*Process{}, c.Workers...), c.APIs...) {
 					g.Did(LayerWorker, "restart "+process.Name(), process.Restart())
 				}
+				g.Land(hold)
 				asked.Wait()
 				g.Patch("1.4.4")
 			},
@@ -123,9 +145,10 @@ func processCases() []Case {
 		{
 			Name: "everything_of_ours_killed", Layer: LayerWorker, Room: RoomCell, Expect: patched(),
 			Run: func(c *Cell, g *Game) {
-				g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenSlow, DelayMS: 3000, Times: 1})
+				// Until the workers are gone, there is no answer.
+				hang := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenHang, Times: 1})
 				asked := g.PatchAsync(target)
-				g.AwaitPhase(patch.PhasePatching)
+				g.AwaitFired(hang)
 				var faults []error
 				for _, process := range append(append([]*Process{}, c.Workers...), c.APIs...) {
 					faults = append(faults, process.Crash())

@@ -9,10 +9,6 @@ import (
 	"galaxy/gamemaster/internal/domain/runtime"
 )
 
-// RoomRough is a cell for cases that kill its workers: they share it, and have
-// to keep their promises while the others' faults strike them too.
-const RoomRough Room = "rough"
-
 // workerCases are about the process that carries a patch out: killed before a
 // step, after its effect and before its answer, while it decides; stopped, and
 // going on when another has taken over; its answers lost. Undo steps have a
@@ -76,9 +72,9 @@ func tiredWorkers() []Case {
 			// The effect is there, and the reply was never read.
 			Name: "kill_while_the_reply_is_on_its_way", Layer: LayerWorker, Room: RoomCell, Expect: patched(),
 			Run: func(c *Cell, g *Game) {
-				held := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenSlow, DelayMS: 4000, Times: 1})
+				hang := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenHang, Times: 1})
 				asked := g.PatchAsync(target)
-				g.AwaitFired(held)
+				g.AwaitFired(hang)
 				g.crashWorkers(c)
 				asked.Wait()
 			},
@@ -86,10 +82,9 @@ func tiredWorkers() []Case {
 		{
 			Name: "kill_while_the_recreate_is_on_its_way", Layer: LayerWorker, Room: RoomCell, Expect: patched(),
 			Run: func(c *Cell, g *Game) {
-				held := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 3000, Times: 1})
-				asked := g.PatchAsync(target)
-				g.AwaitFired(held)
+				asked, hold := holding(g)
 				g.crashWorkers(c)
+				g.Release(hold)
 				asked.Wait()
 			},
 		},

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,9 @@ type CellOptions struct {
 	Links bool
 	// Environ is given to every process besides, after [ShortBudgets].
 	Environ []string
+	// Binary is the path of another gamemaster than the stack's; empty is that
+	// one.
+	Binary string
 }
 
 // The budgets of a drill: each outlasts the faults that are meant to heal, and is
@@ -42,7 +46,7 @@ const (
 	StoreBudget   = 15 * time.Second
 	ManagerBudget = 25 * time.Second
 	UndoBudget    = 25 * time.Second
-	SettleTime    = time.Second
+	SettleTime    = 3 * time.Second
 )
 
 // ShortBudgets are the budgets as a process's environment has them.
@@ -70,19 +74,22 @@ type Cell struct {
 	WorkerToManager, WorkerToTemporal, WorkerToPostgres *Link
 	APIToTemporal, APIToPostgres                        *Link
 
-	name, taskQueue string
-	pool            *pgxpool.Pool
-	clients         []*client.Client
-	transport       *http.Transport
-	faults          *workerFaults
-	closers         []func() error
+	name, taskQueue, binary string
+	pool                    *pgxpool.Pool
+	clients                 []*client.Client
+	transport               *http.Transport
+	faults                  *workerFaults
+	closers                 []func() error
 }
 
 // NewCell starts a cell and returns when its APIs answer. It is closed with the
 // stack at the latest.
 func (s *Stack) NewCell(ctx context.Context, options CellOptions) (_ *Cell, err error) {
 	name := fmt.Sprintf("cell-%d", s.cells.Add(1))
-	c := &Cell{Stack: s, name: name, taskQueue: name, transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	c := &Cell{
+		Stack: s, name: name, taskQueue: name, binary: cmp.Or(options.Binary, s.options.Binary),
+		transport: &http.Transport{MaxIdleConnsPerHost: 64},
+	}
 	s.onClose(c.Close)
 	c.onClose(func() error { c.transport.CloseIdleConnections(); return nil })
 	defer func() {
@@ -194,7 +201,7 @@ func (c *Cell) startWorkers(environ []string, n int) (err error) {
 	for i := range n {
 		name := fmt.Sprintf("%s-worker-%d", c.name, i+1)
 		worker := newProcess(processOptions{
-			Name: name, Binary: c.Stack.options.Binary, Args: c.faults.arguments, Environ: environ,
+			Name: name, Binary: c.binary, Args: c.faults.arguments, Environ: environ,
 			Supervised: true, Log: c.Stack.logBook(name),
 		})
 		c.Workers = append(c.Workers, worker)
@@ -213,7 +220,7 @@ func (c *Cell) startAPIs(ctx context.Context, environ []string, n int) error {
 		name := fmt.Sprintf("%s-api-%d", c.name, i+1)
 		addresses[i].Store(new("127.0.0.1:0"))
 		api := newProcess(processOptions{
-			Name: name, Binary: c.Stack.options.Binary, Environ: environ,
+			Name: name, Binary: c.binary, Environ: environ,
 			Args:       func() []string { return []string{"api", "--addr", *addresses[i].Load()} },
 			Supervised: true, Log: c.Stack.logBook(name),
 		})

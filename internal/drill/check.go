@@ -42,6 +42,7 @@ func checks() []check {
 		{name: "chain_unbroken", ofGame: chainUnbroken},
 		{name: "recreates_never_overlap", ofGame: recreatesNeverOverlap},
 		{name: "nothing_stuck", ofGame: nothingStuck},
+		{name: "ends_by_itself", ofGame: endsByItself},
 		{name: "no_nondeterminism", ofGame: noNondeterminism},
 		{name: "outcome_told_true", ofGame: outcomeToldTrue},
 		{name: "fence_rises", ofGame: fenceRises},

@@ -51,9 +51,13 @@ const (
 )
 
 // noCrash: no process ended by a panic, and none of those that were built to look
-// for races found one. A supervisor would hide it: it starts them again.
+// for races found one. A supervisor would hide it: it starts them again. A log
+// whose beginning is gone cannot show it.
 func noCrash(evidence Evidence) (broken []string) {
 	for _, log := range evidence.Logs {
+		if log.Truncated {
+			broken = append(broken, fmt.Sprintf("the log of %s is not whole: its oldest lines were dropped", log.Process))
+		}
 		for line := range strings.Lines(log.Text) {
 			if strings.HasPrefix(line, toldRace) || strings.HasPrefix(line, toldPanic) || strings.HasPrefix(line, toldFatal) {
 				broken = append(broken, fmt.Sprintf("%s wrote: %s", log.Process, strings.TrimSpace(line)))

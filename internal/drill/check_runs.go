@@ -22,6 +22,22 @@ func nothingStuck(game GameEvidence, _ Evidence) (broken []string) {
 	return broken
 }
 
+// endsByItself: no run was ended from outside, but those that the drill ended,
+// and those whose place a reset took: an accepted patch does not give way to the
+// next one.
+func endsByItself(game GameEvidence, _ Evidence) []string {
+	var ended []string
+	for _, run := range game.Runs {
+		if run.Status.FromOutside() && !game.wasReset(run.RunID) {
+			ended = append(ended, run.RunID)
+		}
+	}
+	if len(ended) <= game.Terminations {
+		return nil
+	}
+	return []string{fmt.Sprintf("the runs %q were ended from outside, and the drill ended %d", ended, game.Terminations)}
+}
+
 // Causes of a failed workflow task that say that the code is at fault; the
 // others are the business of the server, such as a task that a signal overtook.
 const (

@@ -124,6 +124,7 @@ func (s *story) undo(undo patch.Undo) {
 func (s *story) ended() *drill.Run {
 	run := &s.Runs[len(s.Runs)-1]
 	run.Status, run.Result = drill.RunTerminated, nil
+	s.Terminations++
 	s.Rows = s.Rows[:len(s.Rows)-1]
 	s.Asks[len(s.Asks)-1].Answer = drill.AnswerOpen
 	return run
@@ -313,6 +314,10 @@ func broken() map[string][]func(*story) {
 				s.Runs[2].Status, s.Runs[2].NeedsOperator = drill.RunOpen, true
 				s.Runs[2].Pending = []string{"RestoreContainer"}
 			},
+		},
+		"ends_by_itself": {
+			func(s *story) { s.ended(); s.Terminations = 0 },
+			func(s *story) { s.ended().Status = drill.RunTimedOut; s.Terminations = 0 },
 		},
 		"no_nondeterminism": {
 			func(s *story) { s.Runs[1].Failures = []drill.TaskFailure{{Cause: "NonDeterministicError"}} },

@@ -17,7 +17,7 @@ import (
 func (c *Cell) Collect(ctx context.Context, games ...*Game) (Evidence, error) {
 	evidence := Evidence{Secrets: c.Stack.secrets()}
 	if len(games) > 0 {
-		evidence.Logs = c.Stack.logsSince(games[0].began)
+		evidence.Logs = append(c.Stack.logsSince(games[0].began), c.logsBefore(games[0].began)...)
 	}
 	for _, g := range games {
 		game, err := c.collect(ctx, g)
@@ -39,10 +39,22 @@ func (c *Cell) Collect(ctx context.Context, games ...*Game) (Evidence, error) {
 	return evidence, c.collectWatch(ctx, &evidence)
 }
 
+// logsBefore returns what is left of what the cell's own processes wrote before
+// that: what they should not tell, they tell most easily when they start.
+func (c *Cell) logsBefore(at places) []Log {
+	var logs []Log
+	for _, process := range slices.Concat(c.Workers, c.APIs) {
+		book := process.options.Log
+		logs = append(logs, Log{Process: book.name, Text: book.before(at[book])})
+	}
+	return logs
+}
+
 func (c *Cell) collect(ctx context.Context, g *Game) (GameEvidence, error) {
 	g.mu.Lock()
 	game := GameEvidence{
-		GameID: g.ID, Initial: g.Initial, Moves: slices.Clone(g.moves), Asks: slices.Clone(g.asks), Expect: g.expect,
+		GameID: g.ID, Initial: g.Initial, Moves: slices.Clone(g.moves), Terminations: g.terminations,
+		Asks: slices.Clone(g.asks), Expect: g.expect,
 	}
 	g.mu.Unlock()
 	for _, collect := range []func(context.Context, *GameEvidence) error{

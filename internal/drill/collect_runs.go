@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
@@ -38,8 +39,13 @@ func (c *Cell) collectRuns(ctx context.Context, game *GameEvidence) error {
 	return nil
 }
 
+// listPatience bounds the wait for a run that something names and Temporal does
+// not list. Its visibility store lags about a second behind; what it does not
+// list by then, it does not have.
+const listPatience = 10 * time.Second
+
 // listRuns asks the visibility store until it knows of every run that anything
-// else names, since it lags behind.
+// else names, since it lags behind. What it never lists is for a check to find.
 func (c *Cell) listRuns(ctx context.Context, game GameEvidence) (infos []*workflowpb.WorkflowExecutionInfo, err error) {
 	workflowID := patch.WorkflowID(game.GameID)
 	latest, err := c.Stack.client.DescribeWorkflowExecution(ctx, workflowID, "")
@@ -63,28 +69,36 @@ func (c *Cell) listRuns(ctx context.Context, game GameEvidence) (infos []*workfl
 			named = append(named, key.RunID)
 		}
 	}
+	began := time.Now()
 	err = until(ctx, fmt.Sprintf("Temporal lists the runs %q of %s", named, workflowID), func(ctx context.Context) (bool, error) {
-		infos = nil
-		var token []byte
-		for {
-			page, err := c.Stack.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
-				Query: fmt.Sprintf("WorkflowId = '%s'", workflowID), NextPageToken: token,
-			})
-			if err != nil {
-				return false, err
-			}
-			infos = append(infos, page.GetExecutions()...)
-			if token = page.GetNextPageToken(); len(token) == 0 {
-				break
-			}
+		if infos, err = c.listed(ctx, workflowID); err != nil {
+			return false, err
 		}
-		return !slices.ContainsFunc(named, func(runID string) bool {
+		whole := !slices.ContainsFunc(named, func(runID string) bool {
 			return !slices.ContainsFunc(infos, func(info *workflowpb.WorkflowExecutionInfo) bool {
 				return info.GetExecution().GetRunId() == runID
 			})
-		}), nil
+		})
+		return whole || time.Since(began) > listPatience, nil
 	})
 	return infos, err
+}
+
+// listed returns the runs under a workflow ID, as the visibility store has them.
+func (c *Cell) listed(ctx context.Context, workflowID string) (infos []*workflowpb.WorkflowExecutionInfo, err error) {
+	var token []byte
+	for {
+		page, err := c.Stack.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+			Query: fmt.Sprintf("WorkflowId = '%s'", workflowID), NextPageToken: token,
+		})
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, page.GetExecutions()...)
+		if token = page.GetNextPageToken(); len(token) == 0 {
+			return infos, nil
+		}
+	}
 }
 
 // readRun reads one run from its own state and its history.

@@ -35,6 +35,8 @@ type GameEvidence struct {
 	// Moves are what the drill itself did to record and container meanwhile, as
 	// another writer would.
 	Moves []Move
+	// Terminations are how many runs the drill itself ended from outside.
+	Terminations int
 
 	// Record is nil when there is none.
 	Record *runtime.RuntimeRecord
@@ -222,7 +224,12 @@ type PlannedFault struct {
 type Secret struct{ Name, Value string }
 
 // Log is what a process wrote.
-type Log struct{ Process, Text string }
+type Log struct {
+	Process, Text string
+	// Truncated says that it wrote more than is kept, and that the oldest of it is
+	// gone.
+	Truncated bool
+}
 
 // run returns the run with that id.
 func (game GameEvidence) run(runID string) (Run, bool) {

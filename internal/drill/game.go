@@ -33,6 +33,8 @@ type Game struct {
 	asks   []Ask
 	moves  []Move
 	faults []*planned
+	// terminations are how many runs were ended from outside.
+	terminations int
 	// toxics are what the links call the faults of that name.
 	toxics map[string]string
 	expect Expect

@@ -79,11 +79,17 @@ func (toxic Toxic) OnRequests() Toxic {
 	return toxic
 }
 
+// toxiproxy's words for the directions: to the server, and back.
+const (
+	upstream   = "upstream"
+	downstream = "downstream"
+)
+
 func (toxic Toxic) stream() string {
 	if toxic.Requests {
-		return "upstream"
+		return upstream
 	}
-	return "downstream"
+	return downstream
 }
 
 // links makes proxies. toxiproxy wants a server of its own kind for them, which
@@ -97,19 +103,19 @@ func newLinks() links {
 	return links{toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())}
 }
 
-// open starts a link to upstream, a host:port.
-func (l links) open(name, upstream string) (*Link, error) {
+// open starts a link to server, a host:port.
+func (l links) open(name, server string) (*Link, error) {
 	link := &Link{
-		name: name, proxy: toxiproxy.NewProxy(l.server, name, "127.0.0.1:0", upstream),
+		name: name, proxy: toxiproxy.NewProxy(l.server, name, "127.0.0.1:0", server),
 		traffic: newTraffic(), faults: map[string]*met{},
 	}
 	if err := link.proxy.Start(); err != nil {
 		return nil, fmt.Errorf("link %s: %w", name, err)
 	}
-	for _, stream := range []string{"upstream", "downstream"} {
+	for _, stream := range []string{upstream, downstream} {
 		if err := link.add(map[string]any{
 			"name": "witness_" + stream, "type": witnessKind, "stream": stream,
-			"attributes": map[string]any{"link": link.traffic.id},
+			"attributes": map[string]any{"link": link.traffic.id, "stream": stream},
 		}); err != nil {
 			return nil, errors.Join(err, link.close())
 		}
@@ -131,7 +137,9 @@ func (l *Link) Put(toxic Toxic) (name string, err error) {
 	}); err != nil {
 		return "", err
 	}
-	l.faults[name] = &met{began: l.traffic.bytes.Load()}
+	fault := &met{passed: l.traffic.of(toxic.stream())}
+	fault.began = fault.passed.Load()
+	l.faults[name] = fault
 	return name, nil
 }
 
@@ -148,7 +156,9 @@ func (l *Link) add(toxic map[string]any) error {
 
 // met is what came to a toxic.
 type met struct {
-	// began is the traffic when it was put, and bytes what had come to it when it
+	// passed counts what passes in the toxic's direction: it meets nothing else.
+	passed *atomic.Int64
+	// began is the count when it was put, and bytes what had come to it when it
 	// was taken.
 	began, bytes int64
 	taken        bool
@@ -166,7 +176,7 @@ func (l *Link) Met(name string) int {
 	case fault.taken:
 		return int(fault.bytes)
 	}
-	return int(l.traffic.bytes.Load() - fault.began)
+	return int(fault.passed.Load() - fault.began)
 }
 
 // Take ends the named toxic.
@@ -177,7 +187,7 @@ func (l *Link) Take(ctx context.Context, name string) error {
 		return fmt.Errorf("link %s: toxic %s: %w", l.name, name, err)
 	}
 	if fault, known := l.faults[name]; known {
-		fault.taken, fault.bytes = true, l.traffic.bytes.Load()-fault.began
+		fault.taken, fault.bytes = true, fault.passed.Load()-fault.began
 	}
 	return nil
 }
@@ -198,7 +208,7 @@ func (l *Link) Up() error {
 }
 
 // Carried returns how many bytes the link has carried, both ways.
-func (l *Link) Carried() int64 { return l.traffic.bytes.Load() }
+func (l *Link) Carried() int64 { return l.traffic.up.Load() + l.traffic.down.Load() }
 
 func (l *Link) close() error {
 	l.proxy.Stop()
@@ -209,10 +219,11 @@ func (l *Link) close() error {
 // witnessKind is a toxic of our own that does no harm: it counts what passes.
 const witnessKind = "drill_witness"
 
-// traffic is what a link has carried.
+// traffic is what a link has carried, in bytes.
 type traffic struct {
-	id    int64
-	bytes atomic.Int64
+	id int64
+	// up counts what went to the server, and down what came back.
+	up, down atomic.Int64
 	// over is closed when the link is.
 	over chan struct{}
 }
@@ -230,6 +241,14 @@ func newTraffic() *traffic {
 	return t
 }
 
+// of returns the count of one direction.
+func (t *traffic) of(stream string) *atomic.Int64 {
+	if stream == upstream {
+		return &t.up
+	}
+	return &t.down
+}
+
 func (t *traffic) forget() {
 	trafficOf.Delete(t.id)
 	close(t.over)
@@ -237,7 +256,8 @@ func (t *traffic) forget() {
 
 // witness is the toxic.
 type witness struct {
-	Link int64 `json:"link"`
+	Link   int64  `json:"link"`
+	Stream string `json:"stream"`
 }
 
 func init() { toxics.Register(witnessKind, new(witness)) }
@@ -252,6 +272,7 @@ func (w *witness) Pipe(stub *toxics.ToxicStub) {
 		return
 	}
 	carried := found.(*traffic)
+	passed := carried.of(w.Stream)
 	for {
 		select {
 		case <-stub.Interrupt:
@@ -261,7 +282,7 @@ func (w *witness) Pipe(stub *toxics.ToxicStub) {
 				stub.Close()
 				return
 			}
-			carried.bytes.Add(int64(len(chunk.Data)))
+			passed.Add(int64(len(chunk.Data)))
 			select {
 			case stub.Output <- chunk:
 			case <-carried.over:

@@ -54,7 +54,27 @@ func (b *logBook) end() int {
 func (b *logBook) since(place int) (string, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return string(b.text[min(max(place-b.dropped, 0), len(b.text)):]), b.changed
+	return b.from(place), b.changed
+}
+
+// kept returns what was written from a place on, and whether the beginning of it
+// is gone.
+func (b *logBook) kept(place int) (text string, truncated bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.from(place), place < b.dropped
+}
+
+// from is what is left of what was written from a place on. The caller holds mu.
+func (b *logBook) from(place int) string {
+	return string(b.text[min(max(place-b.dropped, 0), len(b.text)):])
+}
+
+// before returns what is left of what was written before a place.
+func (b *logBook) before(place int) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return string(b.text[:min(max(place-b.dropped, 0), len(b.text))])
 }
 
 // tail returns the last of it.

@@ -47,9 +47,7 @@ func TestMatrix(t *testing.T) {
 // chosen are the cases that -run asks for.
 func chosen(t *testing.T) []drill.Case {
 	t.Helper()
-	_, name, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
-	pattern, err := regexp.Compile(name)
-	require.NoError(t, err)
+	pattern := asked(t)
 	var cases []drill.Case
 	for _, drilled := range drill.Cases() {
 		if pattern.MatchString(drilled.Name) {
@@ -58,6 +56,15 @@ func chosen(t *testing.T) []drill.Case {
 	}
 	require.NotEmpty(t, cases, "no case is called so")
 	return cases
+}
+
+// asked is what -run says behind the test's own name.
+func asked(t *testing.T) *regexp.Regexp {
+	t.Helper()
+	_, name, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
+	pattern, err := regexp.Compile(name)
+	require.NoError(t, err)
+	return pattern
 }
 
 // TestCasesAreNamed proves that every case can be run by its name, and that the

@@ -17,6 +17,10 @@ const (
 	// termGrace is what a process gets to end by itself: a worker hands its
 	// steps back, an API lets its callers go.
 	termGrace = 20 * time.Second
+	// killGrace bounds the wait for a process that was killed. It can do nothing
+	// about its end, so that only the kernel and a busy machine take time; and the
+	// wait for it may last outputDrain longer, while a child has its output open.
+	killGrace = 30 * time.Second
 	// respawnPause keeps a process that cannot start from being started as fast
 	// as the machine can.
 	respawnPause = 100 * time.Millisecond
@@ -167,7 +171,7 @@ func (p *Process) Crash() error {
 }
 
 // Kill kills the process and keeps it down until Start.
-func (p *Process) Kill() error { return p.stop(syscall.SIGKILL, outputDrain) }
+func (p *Process) Kill() error { return p.stop(syscall.SIGKILL, killGrace) }
 
 // Term tells the process to stop, waits for its end and keeps it down until
 // Start. It is an error when it has to be killed.

@@ -242,8 +242,8 @@ func (s *Stack) logsSince(at places) []Log {
 	defer s.mu.Unlock()
 	logs := make([]Log, 0, len(s.logs))
 	for _, book := range s.logs {
-		text, _ := book.since(at[book])
-		logs = append(logs, Log{Process: book.name, Text: text})
+		text, truncated := book.kept(at[book])
+		logs = append(logs, Log{Process: book.name, Text: text, Truncated: truncated})
 	}
 	return logs
 }

@@ -2,9 +2,13 @@ package drill_test
 
 import (
 	"bytes"
+	"context"
+	"maps"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,45 +24,65 @@ import (
 // on when the corpus is recorded anew; from then on it is the tag.
 const previousBuild = "3d0893c49cb9eeced7076e940b6398e199b71466"
 
+// rollBudget bounds one roll-out with its games, from their making to their end;
+// it is only ever reached by a failure.
+const rollBudget = 3 * time.Minute
+
+// longBudgets outlast a roll-out: no patch may be given up on while it waits for
+// its turn, however slow the machine is at replacing workers.
+func longBudgets() []string {
+	return []string{"GAMEMASTER_STORE_BUDGET=5m", "GAMEMASTER_MANAGER_BUDGET=5m", "GAMEMASTER_UNDO_BUDGET=5m"}
+}
+
 // TestUpgradeInTheMiddle proves that patches which are open in every phase while
 // workers of the previous build are replaced by today's, one by one and with
 // both beside each other, and are rolled back again, all end as they should.
 func TestUpgradeInTheMiddle(t *testing.T) {
 	previous := buildCommit(t, previousBuild)
-	cell, err := stack.NewCell(t.Context(), drill.CellOptions{Workers: 2, APIs: 1})
+	cell, err := stack.NewCell(t.Context(), drill.CellOptions{Workers: 2, APIs: 1, Environ: longBudgets()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, cell.Close()) })
 	for _, worker := range cell.Workers {
 		worker.UseBinary(previous)
 		require.NoError(t, worker.Restart())
 	}
-	for _, roll := range []string{binary, previous, binary} {
-		games := openEverywhere(t, cell)
-		for _, worker := range cell.Workers {
-			worker.UseBinary(roll)
-			require.NoError(t, worker.Restart())
-			// Both builds are at work on this one.
-			games = append(games, patchedGame(t, cell))
-		}
-		goOn(games)
-		violations, err := cell.Judge(t.Context(), games...)
-		require.NoError(t, err)
-		require.Empty(t, violations, drill.Tell(violations))
+	for _, build := range []string{binary, previous, binary} {
+		roll(t, cell, build)
 	}
 }
 
-// openEverywhere returns games with a patch that is open in each phase.
-func openEverywhere(t *testing.T, cell *drill.Cell) []*drill.Game {
+// roll replaces the cell's workers by those of a build, with patches open in
+// every phase.
+func roll(t *testing.T, cell *drill.Cell, build string) {
 	t.Helper()
-	var games []*drill.Game
+	ctx, cancel := context.WithTimeout(t.Context(), rollBudget)
+	defer cancel()
+	open := openEverywhere(ctx, t, cell)
+	games := slices.Collect(maps.Values(open))
+	for _, worker := range cell.Workers {
+		worker.UseBinary(build)
+		require.NoError(t, worker.Restart())
+		// Both builds are at work on this one.
+		games = append(games, patchedGame(ctx, t, cell))
+	}
+	goOn(open)
+	violations, err := cell.Judge(ctx, games...)
+	require.NoError(t, err)
+	require.Empty(t, violations, drill.Tell(violations))
+}
+
+// openEverywhere returns games with a patch that is open in each phase.
+func openEverywhere(ctx context.Context, t *testing.T, cell *drill.Cell) map[patch.Phase]*drill.Game {
+	t.Helper()
+	games := map[patch.Phase]*drill.Game{}
 	for _, phase := range []patch.Phase{
 		patch.PhaseValidating, patch.PhasePatching, patch.PhaseRecording, patch.PhaseCompensating,
 		patch.PhaseNeedsOperator, patch.PhaseAuditing,
 	} {
-		g, err := cell.NewGame(t.Context(), "upgrade-"+string(phase), drill.FirstVersion)
+		g, err := cell.NewGame(ctx, "upgrade-"+string(phase), drill.FirstVersion)
 		require.NoError(t, err)
 		spoil(g, phase)
-		games = append(games, g)
+		games[phase] = g
 		g.AwaitPhase(phase)
 		require.NoError(t, g.Err())
 	}
@@ -69,9 +93,6 @@ func openEverywhere(t *testing.T, cell *drill.Cell) []*drill.Game {
 func spoil(g *drill.Game, phase patch.Phase) {
 	down := func(sql string) {
 		g.SQL(pgfault.Fault{SQL: sql, Mode: pgfault.Error, Code: "53100"})
-	}
-	held := func() (name string) {
-		return g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1000, Times: 1})
 	}
 	expect := drill.Success("1.4.3").After(1)
 	switch phase {
@@ -88,10 +109,11 @@ func spoil(g *drill.Game, phase patch.Phase) {
 		g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 409})
 		expect = drill.Failure(drill.FirstVersion, patch.CodeServiceUnavailable).After(2)
 	case patch.PhaseCompensating:
-		slow := held()
+		hold := g.Hold()
 		g.PatchAsync("1.4.3")
-		g.AwaitFired(slow)
+		g.AwaitFired(hold)
 		g.SetStatus(runtime.StatusGenerationInProgress)
+		g.Release(hold)
 		g.Expect(drill.Failure(drill.FirstVersion, patch.CodeConflict).After(2))
 		return
 	}
@@ -100,23 +122,19 @@ func spoil(g *drill.Game, phase patch.Phase) {
 }
 
 // goOn takes away what held the patches up.
-func goOn(games []*drill.Game) {
-	for i, g := range games {
+func goOn(games map[patch.Phase]*drill.Game) {
+	for _, g := range games {
 		g.ClearSQL()
 		g.ClearRTM()
-		switch i {
-		case 3: // PhaseCompensating
-			g.SetStatus(runtime.StatusRunning)
-		case 4: // PhaseNeedsOperator
-			g.Retry("upgraded")
-		}
 	}
+	games[patch.PhaseCompensating].SetStatus(runtime.StatusRunning)
+	games[patch.PhaseNeedsOperator].Retry("upgraded")
 }
 
 // patchedGame returns a game whose patch is on its way.
-func patchedGame(t *testing.T, cell *drill.Cell) *drill.Game {
+func patchedGame(ctx context.Context, t *testing.T, cell *drill.Cell) *drill.Game {
 	t.Helper()
-	g, err := cell.NewGame(t.Context(), "upgrade-beside", drill.FirstVersion)
+	g, err := cell.NewGame(ctx, "upgrade-beside", drill.FirstVersion)
 	require.NoError(t, err)
 	g.Expect(drill.Success("1.4.4").After(1))
 	g.PatchAsync("1.4.4")

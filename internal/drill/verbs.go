@@ -127,6 +127,9 @@ func (g *Game) DeleteContainer() {
 // Terminate ends the game's open run from outside, at Temporal itself.
 func (g *Game) Terminate(reason string) {
 	g.do("terminate", func(ctx context.Context) error {
+		g.mu.Lock()
+		g.terminations++
+		g.mu.Unlock()
 		return g.cell.Stack.client.TerminateWorkflow(ctx, patch.WorkflowID(g.ID), "", reason)
 	})
 }
@@ -144,9 +147,12 @@ const ResetFirst = 4
 
 // Reset resets the game's latest run to an event, which is the end of a workflow
 // task, and returns the id of the run that takes its place.
-func (g *Game) Reset(toEvent int64) (runID string) {
+func (g *Game) Reset(toEvent int64) (runID string) { return g.resetRun("", toEvent) }
+
+// resetRun is Reset for any run of the game; an empty base is the latest.
+func (g *Game) resetRun(base string, toEvent int64) (runID string) {
 	g.do("reset", func(ctx context.Context) error {
-		described, err := g.cell.Stack.client.DescribeWorkflowExecution(ctx, patch.WorkflowID(g.ID), "")
+		described, err := g.cell.Stack.client.DescribeWorkflowExecution(ctx, patch.WorkflowID(g.ID), base)
 		if err != nil {
 			return err
 		}

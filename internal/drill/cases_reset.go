@@ -1,0 +1,73 @@
+package drill
+
+import (
+	"context"
+
+	enumspb "go.temporal.io/api/enums/v1"
+
+	"galaxy/gamemaster/internal/devstack/workerfault"
+	"galaxy/gamemaster/internal/domain/patch"
+)
+
+// resetAgainCases reset a run after others had their say: a later patch of the
+// game, or a fault in the run that takes its place.
+func resetAgainCases() []Case {
+	return []Case{
+		{
+			Name: "reset_of_an_old_run_after_the_next_patch", Layer: LayerOperator, Expect: Expect{Version: "1.4.4"}.After(2),
+			Run: func(_ *Cell, g *Game) {
+				old := g.Patch(target).RunID
+				g.Patch("1.4.4")
+				g.resetRunToTask(old, beforeRecreate)
+			},
+		},
+		{
+			// The plan holds again, so that the run that takes its place makes the move
+			// a second time, and has to tell it.
+			Name: "reset_of_an_old_run_after_the_way_back", Layer: LayerOperator, Expect: Success(target).After(3),
+			Run: func(_ *Cell, g *Game) {
+				old := g.Patch(target).RunID
+				g.Patch(FirstVersion)
+				g.resetRunToTask(old, beforeRecreate)
+			},
+		},
+		{
+			// The record is on the target, and not by a lost reply.
+			Name: "reset_with_a_rotation_that_stumbles", Layer: LayerOperator, Expect: patched(),
+			Run: func(_ *Cell, g *Game) {
+				g.Patch(target)
+				g.Worker(workerfault.Fault{Mode: workerfault.ErrorBefore, Activity: "UpdateImage", Times: 1})
+				g.resetToTask(beforeRecreate)
+			},
+		},
+	}
+}
+
+// beforeRecreate is the workflow task that decides on the recreate.
+const beforeRecreate = 3
+
+// resetToTask resets the game's latest run to the end of its n-th workflow task.
+func (g *Game) resetToTask(n int) { g.resetRunToTask("", n) }
+
+// resetRunToTask is resetToTask for any run of the game; an empty runID is the
+// latest.
+func (g *Game) resetRunToTask(runID string, n int) {
+	var ends []int64
+	g.do("find the workflow tasks", func(ctx context.Context) error {
+		events := g.cell.Stack.client.GetWorkflowHistory(ctx, patch.WorkflowID(g.ID), runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			event, err := events.Next()
+			if err != nil {
+				return err
+			}
+			if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+				ends = append(ends, event.GetEventId())
+			}
+		}
+		return nil
+	})
+	if g.Err() == nil {
+		g.resetRun(runID, ends[min(n, len(ends))-1])
+		g.Did(LayerOperator, named("reset to task", n), nil)
+	}
+}
