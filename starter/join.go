@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/patch"
@@ -45,17 +44,17 @@ const unknownCaller = "unknown caller"
 // request is refused: who joins expects that something is being done, and here
 // nothing would be.
 //
-// The update's id is that of the minute: however often clients ask, by
-// themselves and beside each other, the run tries again once a minute at most.
-// So a request that is sent again, because its first sender died before it could
-// note the run, finds its decision taken as well.
+// The update has the request's own id. A request that is sent again, because its
+// first sender died before it could note the run, so finds its decision taken
+// and does not decide a second time. How often a run tries again is bounded by
+// itself; see [patch.MaxRetries].
 func (s *Starter) tryAgain(ctx context.Context, request patch.Request, open described) (patch.Handle, error) {
 	if err := request.Validate(); err != nil {
 		// It becomes no run that would tell so.
 		return patch.Handle{}, err
 	}
 	handle, err := s.decide(ctx, open, decision{
-		update: workflows.RetryUpdate, id: askedIn(time.Now()), command: askedAgain(request),
+		update: workflows.RetryUpdate, id: request.PatchID, command: askedAgain(request),
 	})
 	switch {
 	case err == nil:
@@ -68,9 +67,6 @@ func (s *Starter) tryAgain(ctx context.Context, request patch.Request, open desc
 		return patch.Handle{}, err
 	}
 }
-
-// askedIn is the id of the updates of all requests of one minute.
-func askedIn(now time.Time) string { return "asked-" + now.UTC().Format("2006-01-02T15:04") }
 
 // askedAgain is the decision that a request stands for.
 func askedAgain(request patch.Request) patch.Command {

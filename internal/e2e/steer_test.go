@@ -192,7 +192,7 @@ func TestStartInDoubt(t *testing.T) {
 	require.Equal(t, again.PatchID, updates[0].GetMeta().GetUpdateId())
 	require.Equal(t, workflows.RetryUpdate, updates[0].GetInput().GetName())
 	require.Contains(t, r.audit(game)[0].Undo,
-		`retry by "bob": asked for version 1.4.3 again: release night; retry by "ann": asked for version 1.4.3 again`)
+		`retry by "ann": asked for version 1.4.3 again; retry by "bob": asked for version 1.4.3 again: release night`)
 }
 
 // TestReconcileHoldsTheGame proves that a patch and a reconciliation of one game
