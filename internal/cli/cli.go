@@ -26,6 +26,7 @@ import (
 
 type grammar struct {
 	Demo    demoCommand    `cmd:"" help:"Show the main job on a throw-away stack: a patch, a refusal, a conflict that is undone."`
+	Drill   drillCommand   `cmd:"" help:"Break the whole product on a throw-away stack, and check that nothing is lost, doubled or left unexplained."`
 	Dev     devCommand     `cmd:"" help:"Run everything on this machine: Postgres, Temporal with its UI, a Runtime Manager simulator, worker and API."`
 	API     apiCommand     `cmd:"" name:"api" help:"Run the REST API."`
 	Worker  workerCommand  `cmd:"" help:"Run a Temporal worker."`
