@@ -41,6 +41,10 @@ func refused(recreates int) Expect {
 	return Failure(FirstVersion, patch.CodeServiceUnavailable).After(recreates)
 }
 
+// either is for a call that outlasts its budget. A worker that is too busy to
+// report is taken for dead before that, and the next attempt succeeds.
+func either() Expect { return Expect{Codes: []patch.Code{"", patch.CodeServiceUnavailable}} }
+
 // put returns the run of a case that puts something in the way and patches.
 func put(obstacle func(g *Game)) func(*Cell, *Game) {
 	return func(_ *Cell, g *Game) {
