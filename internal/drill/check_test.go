@@ -154,6 +154,13 @@ func kept() map[string]func() *story {
 	return map[string]func() *story{
 		"whole":   whole,
 		"nothing": told,
+		"a workflow task that got no processor": func() *story {
+			s := whole()
+			s.Runs[1].Failures = []drill.TaskFailure{{
+				Cause: "WorkflowWorkerUnhandledFailure", Message: "[TMPRL1101] Potential deadlock detected: didn't yield for over 1s",
+			}}
+			return s
+		},
 		"terminated, with the record moved": func() *story {
 			s := told()
 			s.moved(1, "1.4.2", "1.4.3")

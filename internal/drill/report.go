@@ -50,9 +50,11 @@ type RandomReport struct {
 
 // PatchCounts count requests by how they ended.
 type PatchCounts struct {
-	// Planned are the patches of the plan; Asked are the requests that were sent,
-	// second ones included. Probes are in none of these.
+	// Planned are the patches of the plan, and Begun those that there was time for;
+	// Asked are the requests that were sent, second ones included. Probes are in
+	// none of these.
 	Planned int `json:"planned"`
+	Begun   int `json:"begun"`
 	Asked   int `json:"asked"`
 	// Accepted were answered with a patch; each of them then Succeeded, Failed by
 	// code, or was left Open.

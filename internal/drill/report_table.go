@@ -76,8 +76,8 @@ func byCode(counts map[patch.Code]int) string {
 // WriteSummary writes what the drill came to, without the table.
 func (r RandomReport) WriteSummary(out io.Writer) {
 	p := r.Patches
-	fmt.Fprintf(out, "patches      asked %d, accepted %d, succeeded %d, left open %d, never answered %d; runs %d\n",
-		p.Asked, p.Accepted, p.Succeeded, p.Open, p.Unanswered, p.Runs)
+	fmt.Fprintf(out, "patches      begun %d of %d, asked %d, accepted %d, succeeded %d, left open %d, never answered %d; runs %d\n",
+		p.Begun, p.Planned, p.Asked, p.Accepted, p.Succeeded, p.Open, p.Unanswered, p.Runs)
 	fmt.Fprintf(out, "failed       %s\n", byCode(p.Failed))
 	fmt.Fprintf(out, "refused      %s\n", byCode(p.Refused))
 	fmt.Fprintf(out, "answers      %d said nothing, and the same was asked again\n", p.UnknownAnswers)

@@ -71,6 +71,7 @@ func (t *tally) begin() *flight {
 	defer t.mu.Unlock()
 	f := &flight{}
 	t.flights[f] = true
+	t.patches.Begun++
 	return f
 }
 

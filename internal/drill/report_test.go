@@ -15,7 +15,7 @@ func good() drill.RandomReport {
 	return drill.RandomReport{
 		Seed: 7,
 		Patches: drill.PatchCounts{
-			Planned: 10, Asked: 11, Accepted: 10, Succeeded: 9, Failed: map[patch.Code]int{patch.CodeConflict: 1},
+			Planned: 10, Begun: 10, Asked: 11, Accepted: 10, Succeeded: 9, Failed: map[patch.Code]int{patch.CodeConflict: 1},
 			Refused: map[patch.Code]int{patch.CodePatchInProgress: 1},
 		},
 		Faults: []drill.FaultCount{
@@ -100,7 +100,7 @@ func TestReportIsTold(t *testing.T) {
 	require.NotContains(t, screen.String(), "kill_before")
 	require.Contains(t, screen.String(), "kinds: 2")
 	for _, text := range []string{
-		"asked 11, accepted 10, succeeded 9", "conflict 1", "patch_in_progress 1", "put 5, fired 4", "lost 0, doubled 0",
+		"begun 10 of 10, asked 11, accepted 10, succeeded 9", "conflict 1", "patch_in_progress 1", "put 5, fired 4", "lost 0, doubled 0",
 		"nothing_stuck 1", "p50 0.5 s, p99 3.0 s", "one was not put", "BROKEN       nothing_stuck g: open", "  | its story",
 		"FAIL; nothing_stuck was broken 1 times",
 	} {
