@@ -67,12 +67,26 @@ func (result hunted) line(bug planted) string {
 		result.built.Round(time.Millisecond), result.took.Round(time.Millisecond))
 }
 
+const (
+	// allBugsVariable asks for all bugs, as CI does: each is a build of its own, and
+	// all of them take longer than the rest of the tests.
+	allBugsVariable = "GAMEMASTER_PLANTED_BUGS"
+	// everyBug is which of them are planted without it.
+	everyBug = 3
+)
+
 // TestPlantedBugs proves that the cases and the checker catch mistakes: each bug
 // is built into a gamemaster of its own, and the promise that it breaks has to be
 // found broken. One bug runs by its name:
 // go test ./internal/drill -run 'TestPlantedBugs/^NAME$'
 func TestPlantedBugs(t *testing.T) {
 	bugs := slices.DeleteFunc(plantedBugs(), func(bug planted) bool { return !asked(t).MatchString(bug.name) })
+	if all := plantedBugs(); len(bugs) == len(all) && os.Getenv(allBugsVariable) == "" {
+		bugs = nil
+		for i := 0; i < len(all); i += everyBug {
+			bugs = append(bugs, all[i])
+		}
+	}
 	require.NotEmpty(t, bugs, "no bug is called so")
 	ctx, cancel := context.WithTimeout(t.Context(), plantedBudget)
 	defer cancel()
