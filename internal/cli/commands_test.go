@@ -107,8 +107,8 @@ func TestCommands(t *testing.T) {
 			map[string][]reply{"POST /patches/" + patchID + "/abandon": {problem(409, "patch_closed", "has ended")}}, 2, []string{"patch_closed"}, ""},
 		{"abandon nothing", "patches abandon " + patchID + " --reason gone",
 			map[string][]reply{"POST /patches/" + patchID + "/abandon": {problem(404, "patch_not_found", "no patch has this id")}}, 2, []string{"patch_not_found"}, ""},
-		{"patch that comes into doubt", "patch demo-1 1.4.3", map[string][]reply{patchPath: {accepted}, look: {ok(doubted), ok(done)}},
-			0, []string{
+		{"patch that comes into doubt", "patch demo-1 1.4.3", map[string][]reply{patchPath: {accepted}, look: {ok(doubted)}},
+			75, []string{
 				"needs_operator an operator has to decide: runtime manager unavailable\n                 try again: gamemaster patches retry " + patchID + " --reason …\n",
 				"                 give up:   gamemaster patches abandon " + patchID + " --reason …\n",
 			}, ""},

@@ -60,7 +60,7 @@ func TestDrillWorkerIsHidden(t *testing.T) {
 	t.Parallel()
 	_, help, _ := cli.Shell{}.Run("--help")
 	require.Contains(t, help, "worker")
-	require.NotContains(t, help, "drill")
+	require.NotContains(t, help, "drill-worker")
 	_, help, _ = cli.Shell{}.Run("worker", "--help")
 	require.NotContains(t, help, "faults")
 	code, _, stderr := cli.Shell{}.Run("worker", "--faults", "x", "--journal", "x")
