@@ -123,9 +123,6 @@ func (t *trial) check(ctx context.Context) (promises Promises, runs int, err err
 			if err != nil {
 				return fmt.Errorf("collect the evidence of %s: %w", g.ID, err)
 			}
-			if n := forgiveStandstill(&game); n > 0 {
-				t.tally.note("%s: a worker stood still in the middle of a workflow task, %d times", g.ID, n)
-			}
 			violations := Check(Evidence{Games: []GameEvidence{game}, Secrets: secrets, Watched: watched == nil})
 			mu.Lock()
 			defer mu.Unlock()
@@ -143,27 +140,6 @@ func (t *trial) check(ctx context.Context) (promises Promises, runs int, err err
 		})
 	}
 	return promises, runs, group.Wait()
-}
-
-// stoodStill is the code of the SDK's complaint about a workflow that has not
-// yielded for a second.
-const stoodStill = "[TMPRL1101]"
-
-// forgiveStandstill takes the failures of workflow tasks out of the evidence that
-// say no more than that a worker stood still in one, and returns how many there
-// were. A drill stops workers with everything that they are at, and the SDK cannot
-// tell that from a workflow that hangs. The task is given to another worker; a
-// workflow that really hangs does so there too, and is found as one that is stuck.
-func forgiveStandstill(game *GameEvidence) (forgiven int) {
-	for i := range game.Runs {
-		run := &game.Runs[i]
-		before := len(run.Failures)
-		run.Failures = slices.DeleteFunc(run.Failures, func(failure TaskFailure) bool {
-			return failure.Cause == causePanic && strings.HasPrefix(failure.Message, stoodStill)
-		})
-		forgiven += before - len(run.Failures)
-	}
-	return forgiven
 }
 
 const (

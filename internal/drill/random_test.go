@@ -89,24 +89,6 @@ func TestDealer(t *testing.T) {
 	require.Less(t, slices.Max(numbers), 5)
 }
 
-// TestStandstillIsForgiven proves that a worker which stood still is no breach of a
-// promise, and that every other failure of a workflow task still is.
-func TestStandstillIsForgiven(t *testing.T) {
-	t.Parallel()
-	const panicked = "WorkflowWorkerUnhandledFailure"
-	stood := drill.TaskFailure{Cause: panicked, Message: "[TMPRL1101] Potential deadlock detected: it didn't yield for over 1s"}
-	others := []drill.TaskFailure{
-		{Cause: panicked, Message: "panic: nil map"},
-		{Cause: "NonDeterministicError", Message: "[TMPRL1100] no such command"},
-	}
-	game := drill.GameEvidence{Runs: []drill.Run{
-		{Failures: []drill.TaskFailure{stood, others[0], stood}}, {}, {Failures: []drill.TaskFailure{others[1]}},
-	}}
-	require.Equal(t, 2, drill.ForgiveStandstill(&game))
-	require.Equal(t, others[:1], game.Runs[0].Failures)
-	require.Equal(t, others[1:], game.Runs[2].Failures)
-}
-
 // drillPatches and drillSeed are a drill that two cores are done with in well
 // under a minute.
 const (

@@ -100,7 +100,3 @@ func EndUnseen(ctx context.Context, s *Simulator, meanwhile func()) error {
 	}
 	return s.comeBack(ctx)
 }
-
-// ForgiveStandstill takes out of the evidence what only says that a worker stood
-// still.
-func ForgiveStandstill(game *GameEvidence) int { return forgiveStandstill(game) }
