@@ -128,13 +128,19 @@ func (server *Server) startOnce(ctx context.Context, a asked, caller string, hel
 		return begun{}, notKnown(a.request.PatchID, ctx.Err())
 	}
 	handle, err := server.start(ctx, a)
-	if err != nil {
-		if !mayHaveBegun(err) {
-			server.release(ctx, a, caller, held.name)
-		}
+	switch {
+	case err != nil && !mayHaveBegun(err):
+		server.release(ctx, a, caller, held.name)
 		return begun{}, err
+	case err != nil:
+		return begun{}, err
+	case handle.PatchID != a.request.PatchID:
+		if err := server.settleJoined(ctx, a, caller, held, handle); err != nil {
+			return begun{}, notKnown(handle.PatchID, err)
+		}
+	default:
+		server.settle(ctx, a, caller, handle)
 	}
-	server.settle(ctx, a, caller, handle)
 	return begun{handle: handle}, nil
 }
 
@@ -163,7 +169,33 @@ func mayHaveBegun(err error) bool {
 		p.Code == contract.ProblemCode(patch.CodeInternalError)
 }
 
-// settle notes the run that the key stands for. Should that fail, the next
+// settleJoined notes that the key stands for a patch that was open already. By
+// the key's own patch id nobody would find it, and once it has ended a repeat
+// would start a second one: so the request is answered only when this is noted.
+func (server *Server) settleJoined(ctx context.Context, a asked, caller string, held claim, handle patch.Handle) error {
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), held.until)
+	defer cancel()
+	settle := func() error {
+		ctx, cancel := context.WithTimeout(ctx, noteTimeout)
+		defer cancel()
+		return server.keys.Settle(ctx, ports.SettleInput{
+			Caller: caller, Key: a.key, Claim: held.name, PatchID: handle.PatchID, RunID: handle.RunID,
+		})
+	}
+	for pause := firstPoll; ; pause = min(2*pause, lastPoll) {
+		err := settle()
+		if err == nil || errors.Is(err, ports.ErrClaimLost) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("settle an idempotency key: %w", err)
+		case <-time.After(pause):
+		}
+	}
+}
+
+// settle notes the run of the key's own patch. Should that fail, the next
 // request with the key finds the run by the patch id.
 func (server *Server) settle(ctx context.Context, a asked, caller string, handle patch.Handle) {
 	server.note(ctx, "settle an idempotency key", func(ctx context.Context) error {

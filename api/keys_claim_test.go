@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/mock/gomock"
 
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/ports"
 )
 
 // dead leaves a key behind as a process does that died after it claimed it: for
@@ -93,6 +95,42 @@ func TestRefusalFreesTheKey(t *testing.T) {
 	require.Equal(t, http.StatusOK, h.post(t, "k", `{"version":"1.4.4"}`).status)
 	require.Less(t, time.Since(began), 10*time.Second, "the lease was waited for")
 	require.Equal(t, http.StatusUnprocessableEntity, h.post(t, "k", goodBody).status)
+}
+
+// A request that joined another patch is told of it only when its key stands for
+// that one: by the key's own id nobody would find it, so that a repeat after its
+// end would start a second one.
+func TestJoinIsNotedBeforeItIsTold(t *testing.T) {
+	for name, test := range map[string]struct {
+		settles []error
+		status  int
+	}{
+		"at once":        {[]error{nil}, http.StatusOK},
+		"after a while":  {[]error{errors.New("canary"), errors.New("canary"), nil}, http.StatusOK},
+		"by another one": {[]error{errors.New("canary"), ports.ErrClaimLost}, http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := build(t)
+			h.patcher.start = func(context.Context, patch.Request) (patch.Handle, error) {
+				joined := handleFor(somePatch)
+				joined.Joined = true
+				return joined, nil
+			}
+			h.keys.EXPECT().Claim(gomock.Any(), gomock.Any()).DoAndReturn(claimed)
+			for _, err := range test.settles {
+				h.keys.EXPECT().Settle(gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, input ports.SettleInput) error {
+					require.Equal(t, "claim", input.Claim)
+					require.Equal(t, somePatch, input.PatchID)
+					return err
+				})
+			}
+			h.keys.EXPECT().KeepResult(gomock.Any(), "admin", "k", gomock.Any()).MaxTimes(1)
+			got := h.post(t, "k", goodBody)
+			require.Equal(t, test.status, got.status, got.body)
+			require.Contains(t, got.body, somePatch)
+			require.NotContains(t, got.body, "canary")
+		})
+	}
 }
 
 // A start that may have had its effect keeps the claim until the lease is over,

@@ -107,6 +107,23 @@ func lateReplies() []Case {
 				g.PatchAsyncWith(request, key).Wait()
 			},
 		},
+		{
+			// The same with a key whose request joined a patch: by the key's own patch
+			// id there is nothing to be found.
+			Name: "key_that_joined_again_after_a_lost_note", Layer: LayerAPI, Expect: Success("1.4.4").After(2),
+			Run: func(_ *Cell, g *Game) {
+				asked, hold := holding(g)
+				request, key := client.PatchRequest{Version: target}, "the-key-that-joined"
+				lost := g.APISQL(pgfault.Fault{SQL: `UPDATE idempotency_keys SET patch_id`, Argument: key, Mode: pgfault.CutBefore, Times: 1})
+				joined := g.PatchAsyncWith(request, key)
+				g.AwaitFired(lost)
+				g.Release(hold)
+				asked.Wait()
+				joined.Wait()
+				g.Patch("1.4.4")
+				g.PatchAsyncWith(request, key).Wait()
+			},
+		},
 	}
 }
 

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"galaxy/gamemaster/internal/devstack/stacktest"
 	"galaxy/gamemaster/internal/drill"
 )
 
@@ -46,10 +45,8 @@ func run(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	binary = filepath.Join(dir, "gamemaster")
-	build := append([]string{"build", "-o", binary}, raceFlags...)
-	if out, err := exec.CommandContext(ctx, "go", append(build, "galaxy/gamemaster")...).CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build gamemaster: %w\n%s", err, out)
+	if binary, err = stacktest.BuildGamemaster(ctx, dir); err != nil {
+		return 1, err
 	}
 	if stack, err = drill.Start(ctx, drill.Options{Binary: binary, Progress: os.Stderr}); err != nil {
 		return 1, err

@@ -263,6 +263,12 @@ func bugsAround() []planted {
 			cases: []string{"key_again_after_a_lost_note_and_the_next_patch"}, check: "as_expected",
 		},
 		{
+			name: "join_told_before_it_is_noted", file: "api/begin.go",
+			text:  "case handle.PatchID != a.request.PatchID:",
+			with:  "case handle.PatchID == \"\":",
+			cases: []string{"key_that_joined_again_after_a_lost_note"}, check: "as_expected",
+		},
+		{
 			name: "token_in_a_log_line", file: "api/middleware.go",
 			text:  "slog.String(\"method\", methodName(c.Request.Method)),",
 			with:  "slog.String(\"method\", methodName(c.Request.Method)), slog.Any(\"header\", c.Request.Header),",

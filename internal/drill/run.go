@@ -12,10 +12,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// caseBudget bounds one case, from its game to its evidence. The longest wait for
-// a fault to heal is a budget of [ShortBudgets]; two of them in a row, on a
-// machine that is busy with all the others, are over by then.
-const caseBudget = 2 * time.Minute
+// caseBudget bounds one case, from its game to its evidence. It is only ever
+// reached by a failure: the longest wait for a fault to heal is a budget of the
+// cell, and two of them in a row take two minutes, before the time that a busy
+// machine needs to start processes again and again.
+const caseBudget = 5 * time.Minute
 
 // afterBudget bounds the look at what a case has left that did not come to its
 // end.
@@ -136,6 +137,10 @@ const (
 	// sharedAtOnce is how many cases of [RoomShared] run side by side. Most of
 	// their time they wait for a retry.
 	sharedAtOnce = 24
+	// roughAtOnce is how many of [RoomRough] do. Each kills a worker under all the
+	// others, which then wait for it to be missed: more at once take longer each,
+	// and all of them together no less.
+	roughAtOnce = 8
 	// cellsAtOnce is how many cells of their own run at once: each is three
 	// processes that start.
 	cellsAtOnce = 3
@@ -169,9 +174,9 @@ func (s *Suite) runTogether(ctx context.Context, rooms map[Room][]Case) (err err
 	}
 	defer func() { err = errors.Join(err, stack.Close()) }()
 	group, groupCtx := errgroup.WithContext(ctx)
-	for room, options := range sharedCells() {
+	for room, shared := range sharedCells() {
 		if cases := rooms[room]; len(cases) > 0 {
-			group.Go(func() error { return s.runInOne(groupCtx, stack, options, cases) })
+			group.Go(func() error { return s.runInOne(groupCtx, stack, shared, cases) })
 		}
 	}
 	group.Go(func() error {
@@ -185,26 +190,31 @@ func (s *Suite) runTogether(ctx context.Context, rooms map[Room][]Case) (err err
 	return group.Wait()
 }
 
-// sharedCells are what cells are made of that many cases share.
-func sharedCells() map[Room]CellOptions {
-	return map[Room]CellOptions{
-		RoomShared: {Workers: 2, APIs: 2},
+// sharedCell is a cell that many cases share, atOnce of them at a time.
+type sharedCell struct {
+	atOnce  int
+	options CellOptions
+}
+
+func sharedCells() map[Room]sharedCell {
+	return map[Room]sharedCell{
+		RoomShared: {atOnce: sharedAtOnce, options: CellOptions{Workers: 2, APIs: 2}},
 		// A worker that was killed is missed after ten seconds at the earliest, and
 		// many are.
-		RoomRough: {Workers: 2, APIs: 2, Environ: []string{
+		RoomRough: {atOnce: roughAtOnce, options: CellOptions{Workers: 2, APIs: 2, Environ: []string{
 			"GAMEMASTER_STORE_BUDGET=60s", "GAMEMASTER_MANAGER_BUDGET=60s", "GAMEMASTER_UNDO_BUDGET=60s",
-		}},
+		}}},
 	}
 }
 
 // runInOne carries out cases side by side in one cell.
-func (s *Suite) runInOne(ctx context.Context, stack *Stack, options CellOptions, cases []Case) error {
-	cell, err := stack.NewCell(ctx, options)
+func (s *Suite) runInOne(ctx context.Context, stack *Stack, shared sharedCell, cases []Case) error {
+	cell, err := stack.NewCell(ctx, shared.options)
 	if err != nil {
 		return err
 	}
 	var group errgroup.Group
-	group.SetLimit(sharedAtOnce)
+	group.SetLimit(shared.atOnce)
 	for _, drilled := range cases {
 		group.Go(func() error { s.done(cell.Drill(ctx, drilled)); return nil })
 	}

@@ -22,7 +22,8 @@ type IdempotencyKeyStore interface {
 	Claim(ctx context.Context, input ClaimInput) (IdempotencyKey, error)
 
 	// Settle notes the run that the key stands for; the first one stays. A key
-	// that is gone is left so.
+	// that is gone is left so. With a claim it is [ErrClaimLost] when the key
+	// stands for anything else afterwards.
 	Settle(ctx context.Context, input SettleInput) error
 
 	// Release forgets a key whose claim came to no run, so that it is as good as
@@ -71,9 +72,16 @@ func (input ClaimInput) Validate() error {
 	return nil
 }
 
+// ErrClaimLost says that a key was not settled under a claim: the claim is over,
+// or the key stands for another run by now.
+var ErrClaimLost = errors.New("the claim of the idempotency key is lost")
+
 // SettleInput names the run that a key stands for.
 type SettleInput struct {
 	Caller, Key string
+	// Claim is the claim under which that was found out. Empty is any, for a run
+	// that carries the key's own patch out: it can be no other.
+	Claim string
 	// PatchID and RunID are those of the run that carries the request out; of a
 	// request that joined, they are the other one's.
 	PatchID, RunID string

@@ -58,10 +58,13 @@ var (
 		scanKey,
 	}
 
+	// Settling again what was settled so changes nothing, and counts as done: its
+	// reply may have been lost the first time.
 	settleKey = command{
 		"settle idempotency key",
 		`UPDATE idempotency_keys SET patch_id = $3, run_id = $4, claim = NULL, claimed_until = NULL
-			WHERE caller = $1 AND key = $2 AND run_id = ''`,
+			WHERE caller = $1 AND key = $2
+				AND (run_id = '' AND (claim = $5 OR $5 = '') OR patch_id = $3 AND run_id = $4)`,
 	}
 
 	releaseKey = command{
@@ -134,15 +137,19 @@ func told(key ports.IdempotencyKey, input ports.ClaimInput) ports.IdempotencyKey
 }
 
 // Settle notes the run that the key stands for, and ends the claim; the first
-// run stays, and a key that is gone is left so: nil in either case.
+// run stays, and a key that is gone is left so: nil in either case without a
+// claim, and [ports.ErrClaimLost] with one.
 func (s *IdempotencyKeys) Settle(ctx context.Context, input ports.SettleInput) error {
 	if err := input.Validate(); err != nil {
 		return invalid(err)
 	}
-	if err := checkText(settleKey.op, input.Caller, input.Key, input.PatchID, input.RunID); err != nil {
+	if err := checkText(settleKey.op, input.Caller, input.Key, input.Claim, input.PatchID, input.RunID); err != nil {
 		return err
 	}
-	_, err := settleKey.run(ctx, s.pool, input.Caller, input.Key, input.PatchID, input.RunID)
+	settled, err := settleKey.run(ctx, s.pool, input.Caller, input.Key, input.PatchID, input.RunID, input.Claim)
+	if err == nil && settled == 0 && input.Claim != "" {
+		return fmt.Errorf("%s: %w", settleKey.op, ports.ErrClaimLost)
+	}
 	return err
 }
 

@@ -158,7 +158,7 @@ func TestPlansOfKeysAndVersions(t *testing.T) {
 		name, statement, index string
 		arguments              []any
 	}{
-		{"settle", postgres.SettleKeySQL, "idempotency_keys_pkey", []any{"me", "7", "p", "r"}},
+		{"settle", postgres.SettleKeySQL, "idempotency_keys_pkey", []any{"me", "7", "p", "r", "c"}},
 		{"prune", postgres.PruneKeysSQL, "idempotency_keys_by_created", []any{stored.AddDate(-100, 0, 0), 100}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
