@@ -75,9 +75,10 @@ func lateReplies() []Case {
 			// Nothing but when it was registered tells the new game from the old one.
 			Name: "registered_anew_on_the_same_version", Layer: LayerWriter, Expect: putBack(),
 			Run: func(_ *Cell, g *Game) {
-				asked := held(g, 1500)
+				asked, hold := holding(g)
 				g.DeleteRecord()
 				g.Register(FirstVersion)
+				g.Release(hold)
 				asked.Wait()
 			},
 		},
@@ -138,7 +139,9 @@ func lateCalls() []Case {
 				g.RTM(rtmsim.Fault{Op: rtmsim.OpFence, Mode: rtmsim.ModeStatus, Status: http.StatusNotFound})
 				// Beyond the heartbeat that brings the cancellation, and within what
 				// is waited after it.
-				asked := held(g, lateLanding)
+				slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: lateLanding, Times: 1})
+				asked := g.PatchAsync(target)
+				g.AwaitFired(slow)
 				g.CancelRun()
 				asked.Wait()
 			},

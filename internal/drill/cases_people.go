@@ -13,16 +13,6 @@ import (
 	"galaxy/gamemaster/internal/domain/runtime"
 )
 
-// held patches the game and returns in the middle of its recreate, which takes
-// long enough for what is done next on a machine that is not too busy; see
-// [holding] for one that waits for it.
-func held(g *Game, milliseconds int) *Asked {
-	slow := g.RTM(rtmsim.Fault{Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: milliseconds, Times: 1})
-	asked := g.PatchAsync(target)
-	g.AwaitFired(slow)
-	return asked
-}
-
 // writerCases are about others who write the record in the middle of a patch.
 func writerCases() []Case {
 	during := func(name string, expect Expect, others func(g *Game), afterwards ...func(g *Game)) Case {
@@ -51,7 +41,7 @@ func writerCases() []Case {
 			g.Register("1.4.5")
 		}),
 		during("turn_begins", conflict.After(2), turnBegins, func(g *Game) {
-			g.AwaitPhase(patch.PhaseCompensating)
+			g.awaitTurnSeen()
 			g.SetStatus(runtime.StatusRunning)
 		}),
 		during("turn_outlasts_the_undo", conflict.After(2), turnBegins, func(g *Game) {
@@ -60,7 +50,7 @@ func writerCases() []Case {
 			g.Retry("the turn is done")
 		}),
 		during("stopped_during_the_turn", conflict.After(1).Differing(), turnBegins, func(g *Game) {
-			g.AwaitPhase(patch.PhaseCompensating)
+			g.awaitTurnSeen()
 			g.SetStatus(runtime.StatusStopped)
 		}),
 	}

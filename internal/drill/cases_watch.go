@@ -48,9 +48,10 @@ func watchCases() []Case {
 // terminateHeld terminates the game's patch in the middle of its recreate, and
 // waits until that has landed and Temporal lists the end of the run.
 func (g *Game) terminateHeld() {
-	asked := held(g, 1500)
+	asked, hold := holding(g)
 	g.Terminate("drill")
 	g.Did(LayerOperator, "terminate", nil)
+	g.Land(hold)
 	asked.Wait()
 	g.rest(3 * time.Second)
 }

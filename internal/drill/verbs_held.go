@@ -5,6 +5,9 @@ import (
 	"errors"
 	"slices"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/patch"
 )
@@ -45,6 +48,21 @@ func (g *Game) Land(name string) {
 		return slices.ContainsFunc(log.Entries, func(entry rtmsim.LogEntry) bool {
 			return entry.FaultName == name && entry.EndedOrder > 0
 		}), err
+	})
+}
+
+// awaitTurnSeen waits until the undo has met the turn that is being generated: its
+// first attempt is over, and it is to be tried again. One that did not wait for
+// the turn has ended the run.
+func (g *Game) awaitTurnSeen() {
+	g.Until("the undo has seen the turn", func(ctx context.Context) (bool, error) {
+		described, err := g.cell.Stack.client.DescribeWorkflowExecution(ctx, patch.WorkflowID(g.ID), "")
+		if described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+			return err == nil, err
+		}
+		return slices.ContainsFunc(described.GetPendingActivities(), func(step *workflowpb.PendingActivityInfo) bool {
+			return step.GetActivityType().GetName() == "RestoreContainer" && step.GetAttempt() > 1
+		}), nil
 	})
 }
 
