@@ -27,7 +27,6 @@ func writerCases() []Case {
 			asked.Wait()
 		}}
 	}
-	turnBegins := func(g *Game) { g.SetStatus(runtime.StatusGenerationInProgress) }
 	conflict := Failure(FirstVersion, patch.CodeConflict)
 	return []Case{
 		during("engine_unreachable", conflict.After(2), func(g *Game) { g.SetStatus(runtime.StatusEngineUnreachable) }),
@@ -40,18 +39,18 @@ func writerCases() []Case {
 			g.DeleteRecord()
 			g.Register("1.4.5")
 		}),
-		during("turn_begins", conflict.After(2), turnBegins, func(g *Game) {
+		during("turn_begins", conflict.After(2), (*Game).BeginTurn, func(g *Game) {
 			g.awaitTurnSeen()
-			g.SetStatus(runtime.StatusRunning)
+			g.EndTurn(runtime.StatusRunning)
 		}),
-		during("turn_outlasts_the_undo", conflict.After(2), turnBegins, func(g *Game) {
+		during("turn_outlasts_the_undo", conflict.After(2), (*Game).BeginTurn, func(g *Game) {
 			g.AwaitPhase(patch.PhaseNeedsOperator)
-			g.SetStatus(runtime.StatusRunning)
+			g.EndTurn(runtime.StatusRunning)
 			g.Retry("the turn is done")
 		}),
-		during("stopped_during_the_turn", conflict.After(1).Differing(), turnBegins, func(g *Game) {
+		during("stopped_during_the_turn", conflict.After(1).Differing(), (*Game).BeginTurn, func(g *Game) {
 			g.awaitTurnSeen()
-			g.SetStatus(runtime.StatusStopped)
+			g.EndTurn(runtime.StatusStopped)
 		}),
 	}
 }

@@ -46,6 +46,7 @@ func checks() []check {
 		{name: "no_nondeterminism", ofGame: noNondeterminism},
 		{name: "outcome_told_true", ofGame: outcomeToldTrue},
 		{name: "fence_rises", ofGame: fenceRises},
+		{name: "turn_uninterrupted", ofGame: turnUninterrupted},
 		{name: "key_one_patch", ofGame: keyOnePatch},
 		{name: "as_expected", ofGame: asExpected},
 		{name: "fault_fired", of: faultFired},

@@ -89,6 +89,20 @@ func fenceRises(game GameEvidence, _ Evidence) (broken []string) {
 	return broken
 }
 
+// turnUninterrupted: no recreate that took place was asked for while a turn was
+// being generated. One that was under way when the turn began is not ours to call
+// back.
+func turnUninterrupted(game GameEvidence, _ Evidence) (broken []string) {
+	for _, turn := range game.Turns {
+		for _, call := range game.applied() {
+			if turn.From < call.Arrival && call.Arrival <= turn.To {
+				broken = append(broken, fmt.Sprintf("recreate %q came at %d, in a turn from %d to %d", call.Key, call.Arrival, turn.From, turn.To))
+			}
+		}
+	}
+	return broken
+}
+
 // seenBefore returns the highest number that had been seen when the recreate
 // took place.
 func seenBefore(calls []Call, recreate Call) (seen int64) {

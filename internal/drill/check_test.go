@@ -36,6 +36,11 @@ func kept() map[string]func() *story {
 			}}
 			return s
 		},
+		"a turn that began under a recreate": func() *story {
+			s := whole()
+			s.Turns = []drill.Turn{{From: s.Calls[1].Arrival, To: s.Calls[2].Arrival - 1}}
+			return s
+		},
 		"terminated, with the record moved": func() *story {
 			s := told()
 			s.moved(1, "1.4.2", "1.4.3")
@@ -230,6 +235,9 @@ func broken() map[string][]func(*story) {
 				s.Fence = 9 * patch.FenceStep
 				s.Calls = append(s.Calls, drill.Call{Op: drill.OpPatch, Fence: s.Fence, Effect: drill.EffectNone, Arrival: 1})
 			},
+		},
+		"turn_uninterrupted": {
+			func(s *story) { s.Turns = []drill.Turn{{From: s.Calls[1].Arrival - 1, To: s.Calls[1].Arrival}} },
 		},
 		"key_one_patch": {
 			func(s *story) { s.Asks[1].Key = s.Asks[0].Key },

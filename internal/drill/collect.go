@@ -53,7 +53,7 @@ func (c *Cell) logsBefore(at places) []Log {
 func (c *Cell) collect(ctx context.Context, g *Game) (GameEvidence, error) {
 	g.mu.Lock()
 	game := GameEvidence{
-		GameID: g.ID, Initial: g.Initial, Moves: slices.Clone(g.moves), Terminations: g.terminations,
+		GameID: g.ID, Initial: g.Initial, Moves: slices.Clone(g.moves), Turns: slices.Clone(g.turns), Terminations: g.terminations,
 		Asks: slices.Clone(g.asks), Expect: g.expect,
 	}
 	g.mu.Unlock()

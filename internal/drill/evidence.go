@@ -35,6 +35,8 @@ type GameEvidence struct {
 	// Moves are what the drill itself did to record and container meanwhile, as
 	// another writer would.
 	Moves []Move
+	// Turns are those that the drill itself has begun and ended.
+	Turns []Turn
 	// Terminations are how many runs the drill itself ended from outside.
 	Terminations int
 
@@ -69,6 +71,12 @@ type Move struct {
 	To patch.Image
 	// Container says that the container was put there or taken away.
 	Container bool
+}
+
+// Turn is a turn of the game, between two moments of the simulator's log: no call
+// that came up to From came in it, and all that came later and up to To did.
+type Turn struct {
+	From, To int64
 }
 
 // Key is a row of idempotency_keys.

@@ -32,6 +32,7 @@ type Game struct {
 	err    error
 	asks   []Ask
 	moves  []Move
+	turns  []Turn
 	faults []*planned
 	// terminations are how many runs were ended from outside.
 	terminations int

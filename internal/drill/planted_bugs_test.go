@@ -132,7 +132,7 @@ func bugsOfTheSteps() []planted {
 			name: "undo_does_not_wait_for_the_turn", file: "internal/domain/patch/undo.go",
 			text:  "return LineWaitForTurn",
 			with:  "return LineFollowRow",
-			cases: []string{"writer_stopped_during_the_turn"}, check: "as_expected",
+			cases: []string{"writer_stopped_during_the_turn"}, check: "turn_uninterrupted",
 		},
 		{
 			name: "undo_starts_stopped_games", file: "internal/domain/patch/undo.go",

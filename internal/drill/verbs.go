@@ -74,6 +74,37 @@ func (g *Game) SetStatus(status runtime.Status) {
 	})
 }
 
+// BeginTurn has a turn of the game be generated, until EndTurn puts the record on
+// the status that comes after it.
+func (g *Game) BeginTurn() {
+	g.SetStatus(runtime.StatusGenerationInProgress)
+	g.turn(func(now int64) { g.turns = append(g.turns, Turn{From: now}) })
+}
+
+// EndTurn ends the turn that was begun last.
+func (g *Game) EndTurn(status runtime.Status) {
+	g.turn(func(now int64) { g.turns[len(g.turns)-1].To = now })
+	g.SetStatus(status)
+}
+
+// turn notes a moment of the simulator's log, as far as the game's calls go.
+func (g *Game) turn(note func(now int64)) {
+	g.do("note the turn", func(ctx context.Context) error {
+		calls, err := g.cell.Stack.Simulator.Calls(ctx, g.ID)
+		if err != nil {
+			return err
+		}
+		var now int64
+		for _, call := range calls {
+			now = max(now, call.Arrival)
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		note(now)
+		return nil
+	})
+}
+
 // SetVersion moves the record to another version, as another writer does.
 func (g *Game) SetVersion(version string) {
 	g.do("set the version", func(ctx context.Context) error {
