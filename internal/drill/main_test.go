@@ -45,6 +45,9 @@ func run(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	// Without the race detector, also when the tests have it: the processes of the
+	// end-to-end tests run the same code with it, and here dozens of them are
+	// started and killed, which takes twice the processor time with it.
 	if binary, err = stacktest.BuildGamemaster(ctx, dir); err != nil {
 		return 1, err
 	}

@@ -14,7 +14,6 @@ import (
 
 	"galaxy/gamemaster/internal/devstack/pgfault"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
-	"galaxy/gamemaster/internal/devstack/stacktest"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/drill"
@@ -159,6 +158,6 @@ func buildCommit(t *testing.T, commit string) (path string) {
 	run(filepath.Join("..", ".."), "git", "archive", "--output", archive, commit)
 	run(source, "tar", "-xf", archive)
 	path = filepath.Join(source, "gamemaster")
-	run(source, "go", append(append([]string{"build", "-o", path}, stacktest.BuildFlags...), ".")...)
+	run(source, "go", "build", "-o", path, ".")
 	return path
 }

@@ -40,7 +40,7 @@ func run(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if binary, err = stacktest.BuildGamemaster(ctx, dir); err != nil {
+	if binary, err = stacktest.BuildGamemaster(ctx, dir, stacktest.RaceFlags...); err != nil {
 		return 1, err
 	}
 	temporal, err = devstack.StartTemporal(ctx, devstack.TemporalOptions{

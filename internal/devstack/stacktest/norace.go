@@ -2,5 +2,5 @@
 
 package stacktest
 
-// BuildFlags are empty: the tests are not built with the race detector either.
-var BuildFlags []string
+// RaceFlags are empty: the tests are not built with the race detector either.
+var RaceFlags []string

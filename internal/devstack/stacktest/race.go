@@ -2,7 +2,7 @@
 
 package stacktest
 
-// BuildFlags build a binary under test with the race detector when the tests
+// RaceFlags build a binary under test with the race detector when the tests
 // themselves are: the races that count are in its processes. A race ends them
 // with an exit code that no test wants.
-var BuildFlags = []string{"-race"}
+var RaceFlags = []string{"-race"}
