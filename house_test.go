@@ -101,6 +101,12 @@ func rooms() []room {
 		},
 		// The drill breaks the whole product from outside, and looks into all of it.
 		{path: "internal/drill", inside: []string{"internal/...", "client", "workflows", "migrations", "starter"}, outside: []string{"..."}},
+		{
+			path: "internal/drill/drilltest", inside: []string{"internal/drill", "internal/devstack/stacktest"},
+			outside: []string{"go.uber.org/goleak"},
+		},
+		{path: "internal/drill/matrix"},
+		{path: "internal/drill/planted"},
 		{path: "internal/e2e"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}

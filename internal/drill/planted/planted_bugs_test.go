@@ -1,4 +1,4 @@
-package drill_test
+package planted_test
 
 // plantedBugs are the mistakes that the harness has to catch. Where the product
 // has several protections, the bug is planted where it bites, with the case in

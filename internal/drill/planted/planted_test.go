@@ -1,4 +1,4 @@
-package drill_test
+package planted_test
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"galaxy/gamemaster/internal/drill"
+	"galaxy/gamemaster/internal/drill/drilltest"
 )
 
 const (
@@ -78,9 +79,9 @@ const (
 // TestPlantedBugs proves that the cases and the checker catch mistakes: each bug
 // is built into a gamemaster of its own, and the promise that it breaks has to be
 // found broken. One bug runs by its name:
-// go test ./internal/drill -run 'TestPlantedBugs/^NAME$'
+// go test ./internal/drill/planted -run 'TestPlantedBugs/^NAME$'
 func TestPlantedBugs(t *testing.T) {
-	bugs := slices.DeleteFunc(plantedBugs(), func(bug planted) bool { return !asked(t).MatchString(bug.name) })
+	bugs := slices.DeleteFunc(plantedBugs(), func(bug planted) bool { return !drilltest.Asked(t).MatchString(bug.name) })
 	if all := plantedBugs(); len(bugs) == len(all) && os.Getenv(allBugsVariable) == "" {
 		bugs = nil
 		for i := 0; i < len(all); i += everyBug {
@@ -192,7 +193,7 @@ type forge struct {
 
 func newForge(t *testing.T) *forge {
 	t.Helper()
-	root, err := filepath.Abs(filepath.Join("..", ".."))
+	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
 	require.NoError(t, err)
 	return &forge{root: root, dir: t.TempDir()}
 }

@@ -1,16 +1,14 @@
-package drill_test
+package matrix_test
 
 import (
 	"context"
-	"flag"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"galaxy/gamemaster/internal/drill"
+	"galaxy/gamemaster/internal/drill/drilltest"
 )
 
 // leastCases is how many named faults the matrix has at least.
@@ -21,7 +19,7 @@ const matrixBudget = 25 * time.Minute
 
 // TestMatrix proves, for every fault that is known by name, that the patch ends
 // as its case says, and that no promise of the checker is broken. One case runs
-// by its name: go test ./internal/drill -run 'TestMatrix/^NAME$'
+// by its name: go test ./internal/drill/matrix -run 'TestMatrix/^NAME$'
 func TestMatrix(t *testing.T) {
 	cases := chosen(t)
 	ctx, cancel := context.WithTimeout(t.Context(), matrixBudget)
@@ -38,7 +36,7 @@ func TestMatrix(t *testing.T) {
 			report, ran := told[drilled.Name]
 			require.True(t, ran, "it never ran")
 			if report.Failed() {
-				t.Fatalf("%s\nagain: go test ./internal/drill -run 'TestMatrix/^%s$'\n%s", report, drilled.Name, report.Logs)
+				t.Fatalf("%s\nagain: go test ./internal/drill/matrix -run 'TestMatrix/^%s$'\n%s", report, drilled.Name, report.Logs)
 			}
 		})
 	}
@@ -47,7 +45,7 @@ func TestMatrix(t *testing.T) {
 // chosen are the cases that -run asks for.
 func chosen(t *testing.T) []drill.Case {
 	t.Helper()
-	pattern := asked(t)
+	pattern := drilltest.Asked(t)
 	var cases []drill.Case
 	for _, drilled := range drill.Cases() {
 		if pattern.MatchString(drilled.Name) {
@@ -56,15 +54,6 @@ func chosen(t *testing.T) []drill.Case {
 	}
 	require.NotEmpty(t, cases, "no case is called so")
 	return cases
-}
-
-// asked is what -run says behind the test's own name.
-func asked(t *testing.T) *regexp.Regexp {
-	t.Helper()
-	_, name, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
-	pattern, err := regexp.Compile(name)
-	require.NoError(t, err)
-	return pattern
 }
 
 // TestCasesAreNamed proves that every case can be run by its name, and that the

@@ -1,0 +1,3 @@
+// Package matrix has the tests that drill every fault by name; see
+// docs/reliability.md. There is nothing else in it.
+package matrix
