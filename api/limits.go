@@ -75,7 +75,8 @@ const (
 
 	// firstPoll and lastPoll are how often the outcome of another request's
 	// claim is looked for: a start takes some ten milliseconds, and only one
-	// that hangs is waited for longer.
+	// that hangs is waited for longer. A note that has to be made before the
+	// answer is tried again as often: most faults of a store are gone as soon.
 	firstPoll = 20 * time.Millisecond
 	lastPoll  = 500 * time.Millisecond
 )

@@ -1,6 +1,7 @@
 // Package stacktest gives tests a real Postgres: one throw-away server per test
 // process, started by the first test that asks, and a freshly migrated database
-// per test. It is for tests only; nothing else may import it.
+// per test; and it builds the gamemaster that tests run as processes. It is for
+// tests only; nothing else may import it.
 //
 // With GAMEMASTER_TEST_DATABASE_URL set, the server at that URL is used instead
 // of an own one; its user has to be allowed to create databases.
