@@ -29,6 +29,13 @@ type State struct {
 	Phase   Phase  `json:"phase"`
 	// Step is the activity of the phase; empty when nothing runs.
 	Step string `json:"step,omitempty"`
+	// Doing is what Step does, or what the run waits for when there is none, in
+	// words.
+	Doing string `json:"doing,omitempty"`
+	// Since is when Step or the wait began, and Until when it is given up at the
+	// latest; zero when that is not known, or there is no bound.
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
 	// Attempts counts the tries of Step. The workflow learns it when the step
 	// ends; while it is under way Temporal's own count is put in its place by
 	// whoever describes the run.
