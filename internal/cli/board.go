@@ -250,7 +250,7 @@ func (b *board) draw() {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), strings.Compare(idOf(a), idOf(b)))
 	})
 	var frame bytes.Buffer
-	rows := &tables[client.Patch]{out: &frame, bold: b.p.bold, listing: listing[client.Patch]{
+	rows := &tables[client.Patch]{out: &frame, listing: listing[client.Patch]{
 		columns: []string{"GAME", "TO", "PHASE", "DOES", "TRIED", "FOR", "WAITS FOR"},
 		row: func(seen client.Patch) []string {
 			return []string{
@@ -260,8 +260,8 @@ func (b *board) draw() {
 		},
 	}}
 	_, height := b.p.extent()
-	// A header with a line below, and one of how many there are.
-	shown := open[:min(len(open), max(height-3, 1))]
+	// A header, and a line of how many there are.
+	shown := open[:min(len(open), max(height-2, 1))]
 	for _, seen := range shown {
 		// Into memory.
 		_ = rows.add(seen)

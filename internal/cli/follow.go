@@ -72,6 +72,10 @@ func (f *follower) close() {}
 
 func (f *follower) watch(ctx context.Context, games *client.Client, seen client.Patch) (client.Patch, error) {
 	fmt.Fprintf(f.out, "%s of %s: %s\n", kindOf(seen), seen.GameID, seen.PatchID)
+	if _, plain := f.view.(*follower); !plain && seen.RunURL != "" {
+		// Whole, and only once: it is longer than most screens are wide.
+		fmt.Fprintf(f.out, "  page           %s\n", printable(seen.RunURL))
+	}
 	if seen.State == client.StateClosed {
 		return seen, nil
 	}

@@ -149,7 +149,6 @@ func motion(seen client.Patch, now time.Time) []string {
 		add("give up", decide("abandon", seen.PatchID))
 	}
 	add("asked", askedBy(seen, now))
-	add("page", seen.RunURL)
 	return lines
 }
 
@@ -180,10 +179,11 @@ func waitsFor(seen client.Patch, now time.Time) string {
 	if told == "" && seen.Phase == "" && seen.Step == "" {
 		told = "a worker that tells where it is; does one run?"
 	}
-	if !seen.NextAttemptAt.IsZero() {
-		told = strings.TrimPrefix(told+"; next try in "+forHowLong(seen.NextAttemptAt.Sub(now)), "; ")
+	if seen.NextAttemptAt.IsZero() {
+		return told
 	}
-	return told
+	// Ahead of the error, which may be longer than the line.
+	return strings.TrimSuffix("next try in "+forHowLong(seen.NextAttemptAt.Sub(now))+": "+told, ": ")
 }
 
 func askedBy(seen client.Patch, now time.Time) string {
