@@ -35,7 +35,7 @@ func (d *doctor) temporalChecks() []check {
 func (d *doctor) reachTemporal(ctx context.Context) finding {
 	const mend = "see that TEMPORAL_ADDRESS, TEMPORAL_TLS… and TEMPORAL_API_KEY name a Temporal that runs and can be reached from here"
 	var err error
-	if d.temporal, err = connectTemporal(d.environ, slog.New(slog.DiscardHandler)); err != nil {
+	if d.temporal, err = connectTemporal(d.environ, observers{logger: slog.New(slog.DiscardHandler)}); err != nil {
 		return ill(mend, "%v", err)
 	}
 	if _, err := d.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
