@@ -54,10 +54,11 @@ func (c *apiCommand) Run(p *process) error {
 	if err := c.check(); err != nil {
 		return refused(err)
 	}
-	o, err := newObservers(logger)
+	o, err := newObservers(p, "gamemaster-api", logger)
 	if err != nil {
 		return err
 	}
+	defer o.close()
 	pool, err := openPool(p.ctx, settings.DatabaseURL, o, "gamemaster-api")
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (c *apiCommand) Run(p *process) error {
 		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger,
 		options: api.Options{
 			Gate: gate, TLS: encryption, Rate: c.Rate, Burst: c.Burst, MaxWaiting: c.MaxWaiting,
-			LameDuck: c.LameDuck, Metrics: metrics,
+			LameDuck: c.LameDuck, Metrics: metrics, Trace: o.door(),
 		},
 	}
 	server, err := newAPI(parts)

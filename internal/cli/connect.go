@@ -51,7 +51,9 @@ func dialTemporal(options client.Options, o observers) (temporalConnection, erro
 	if options.Namespace == "" {
 		options.Namespace = client.DefaultNamespace
 	}
-	o.watchClient(&options)
+	if err := o.watchClient(&options); err != nil {
+		return temporalConnection{}, err
+	}
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, starter.DialOptions()...)
 	connection, err := client.NewLazyClient(options)
 	if err != nil {
@@ -86,7 +88,11 @@ func openForSteps(ctx context.Context, databaseURL string, o observers) (*pgxpoo
 // openPool opens a pool that is measured under the name that Postgres knows its
 // connections by.
 func openPool(ctx context.Context, databaseURL string, o observers, name string, options ...postgres.Option) (*pgxpool.Pool, error) {
-	pool, err := postgres.Open(ctx, databaseURL, append(options, postgres.WithApplicationName(name))...)
+	options = append(options, postgres.WithApplicationName(name))
+	if tracer := o.traces.Postgres(); tracer != nil {
+		options = append(options, postgres.WithTracer(tracer))
+	}
+	pool, err := postgres.Open(ctx, databaseURL, options...)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
@@ -99,7 +105,7 @@ func openPool(ctx context.Context, databaseURL string, o observers, name string,
 
 // newActivities puts the steps together over a database and Runtime Manager.
 func newActivities(pool *pgxpool.Pool, rtmURL string, o observers) (*activities.Activities, *rtm.Client, error) {
-	manager, err := rtm.New(rtm.Options{BaseURL: rtmURL})
+	manager, err := rtm.New(rtm.Options{BaseURL: rtmURL, Through: o.traces.Manager})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -83,7 +83,7 @@ func (d *doctor) searchAttributes(ctx context.Context) finding {
 			wrong = append(wrong, "--name "+name)
 		}
 	}
-	mend := ""
+	var mend string
 	switch {
 	case len(wrong) > 0:
 		mend = "remove what has another type (`temporal operator search-attribute remove " + strings.Join(wrong, " ") +

@@ -81,9 +81,10 @@ func startStack(ctx context.Context, options stackOptions) (_ *stack, err error)
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.observers, err = newObservers(options.logger); err != nil {
+	if s.observers, err = newObservers(&process{ctx: ctx, environ: options.environ}, "gamemaster", options.logger); err != nil {
 		return nil, err
 	}
+	s.onClose(func() error { s.observers.close(); return nil })
 	// Ports first: nothing is started beside a running one.
 	apiListener, err := s.listen("api", options.apiAddr)
 	if err != nil {
@@ -255,7 +256,7 @@ func (s *stack) startAPI(listener net.Listener) error {
 	parts := apiParts{
 		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal,
 		taskQueue: s.options.taskQueue, budgets: s.options.budgets, logger: s.options.logger,
-		options: api.Options{Gate: gate, LoopbackOnly: s.options.authFile == "", Metrics: metrics},
+		options: api.Options{Gate: gate, LoopbackOnly: s.options.authFile == "", Metrics: metrics, Trace: s.observers.door()},
 	}
 	server, err := newAPI(parts)
 	if err != nil {

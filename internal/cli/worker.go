@@ -25,10 +25,11 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		return refused(err)
 	}
 	logger := p.logger(settings)
-	o, err := newObservers(logger)
+	o, err := newObservers(p, "gamemaster-worker", logger)
 	if err != nil {
 		return err
 	}
+	defer o.close()
 	pool, err := openForSteps(p.ctx, settings.DatabaseURL, o)
 	if err != nil {
 		return err
