@@ -70,6 +70,8 @@ func rooms() []room {
 			outside: []string{
 				gin, gin + "/...", "github.com/google/uuid", "golang.org/x/time/rate",
 				"github.com/getkin/kin-openapi/...", "github.com/swaggest/swgui", "github.com/swaggest/swgui/...",
+				// The API of traces, which does nothing by itself.
+				"go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute",
 			},
 		},
 		{path: "client"},
@@ -83,7 +85,14 @@ func rooms() []room {
 		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor"}},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
-		{path: "internal/telemetry", inside: []string{domain}, outside: []string{sdk + "log", "github.com/prometheus/client_golang/..."}},
+		{
+			path: "internal/telemetry", inside: []string{domain},
+			outside: []string{
+				sdk + "log", sdk + "client", sdk + "contrib/opentelemetry", "github.com/prometheus/client_golang/...",
+				"github.com/prometheus/otlptranslator", "go.opentelemetry.io/otel/...", "github.com/exaring/otelpgx", pgx,
+				sdk + "interceptor", gin, "go.opentelemetry.io/contrib/instrumentation/...",
+			},
+		},
 		{path: "internal/devstack/rtmsim"},
 		{
 			path: "internal/devstack", inside: []string{"internal/devstack/rtmsim"},

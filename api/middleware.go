@@ -15,6 +15,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -78,9 +80,20 @@ func (server *Server) record(c *gin.Context) {
 		if gameID := loggedGame(c); gameID != "" {
 			attrs = append(attrs, slog.String("game_id", gameID))
 		}
+		markSpan(c)
 		server.logger.LogAttrs(c.Request.Context(), level, "request", attrs...)
 	}()
 	c.Next()
+}
+
+// markSpan gives the span of the request, if there is one, the ids by which logs
+// and traces find each other.
+func markSpan(c *gin.Context) {
+	span := trace.SpanFromContext(c.Request.Context())
+	span.SetAttributes(attribute.String("request_id", requestID(c)))
+	if gameID := loggedGame(c); gameID != "" {
+		span.SetAttributes(attribute.String("game_id", gameID))
+	}
 }
 
 // gone reports whether the client went away, or at least closed its half of

@@ -124,6 +124,10 @@ type Options struct {
 	// Metrics may be nil.
 	Metrics Metrics
 
+	// Trace, if it is set, meets every request first, and puts a span into its
+	// context, which gets the ids of the request and of its patch.
+	Trace gin.HandlerFunc
+
 	// Logger defaults to [slog.Default].
 	Logger *slog.Logger
 }
@@ -191,6 +195,7 @@ type Server struct {
 	lameDuck  time.Duration
 	runPages  RunPages
 	metrics   Metrics
+	trace     gin.HandlerFunc
 	logger    *slog.Logger
 	readiness *readiness
 	handler   http.Handler
@@ -228,7 +233,7 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
 		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
 		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),
-		lameDuck: options.LameDuck, runPages: options.RunPages, metrics: options.Metrics, logger: options.Logger,
+		lameDuck: options.LameDuck, runPages: options.RunPages, metrics: options.Metrics, trace: options.Trace, logger: options.Logger,
 		readiness: newReadiness(options.Checks), stopping: stopping, stop: stop,
 	}
 	if server.metrics == nil {
@@ -268,6 +273,9 @@ func (server *Server) router() *gin.Engine {
 	// parses nothing, so there is no error to come.
 	_ = engine.SetTrustedProxies(nil)
 
+	if server.trace != nil {
+		engine.Use(server.trace)
+	}
 	engine.Use(unescape, server.identify, server.record, server.rescue, server.guardHost)
 	engine.NoRoute(server.noRoute)
 	engine.NoMethod(server.noMethod)

@@ -33,6 +33,7 @@ type grammar struct {
 	Worker  workerCommand  `cmd:"" help:"Run a Temporal worker."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date, or show how it stands."`
 	Rtmsim  rtmsimCommand  `cmd:"" help:"Run the Runtime Manager simulator (for development)."`
+	Doctor  doctorCommand  `cmd:"" help:"Check everything that the processes need, and say of each fault how to mend it."`
 
 	Patch      patchCommand      `cmd:"" help:"Patch a game and show the phases as they pass."`
 	Rollback   rollbackCommand   `cmd:"" help:"Patch a game back to an earlier version and show the phases as they pass."`

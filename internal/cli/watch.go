@@ -19,9 +19,9 @@ import (
 
 // newWatch puts the steps of the watch together over what a worker has.
 func newWatch(
-	pool *pgxpool.Pool, manager *rtm.Client, temporal temporalConnection, taskQueue string,
+	pool *pgxpool.Pool, manager *rtm.Client, temporal temporalConnection, taskQueue string, o observers,
 ) (*activities.Watch, error) {
-	log, records := postgres.NewOperationLog(pool), postgres.NewRuntimeRecords(pool)
+	log, records := o.auditLog(pool), postgres.NewRuntimeRecords(pool)
 	runs, err := starter.New(starter.Options{Client: temporal, AuditLog: log, TaskQueue: taskQueue})
 	if err != nil {
 		return nil, err
