@@ -18,6 +18,8 @@ type Shell struct {
 	Asks, Bold bool
 	// Endless is a Stdin where nobody ever answers.
 	Endless bool
+	// Environ is the environment.
+	Environ map[string]string
 	// Full says that nothing can be written to the output.
 	Full bool
 }
@@ -44,7 +46,7 @@ func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
 		in = nobody
 	}
 	code = run(&process{
-		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold,
+		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold, environ: s.Environ,
 	}, args)
 	return code, out.String(), errs.String()
 }
