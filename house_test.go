@@ -61,7 +61,8 @@ func rooms() []room {
 			path: "starter", inside: []string{"workflows", domain},
 			outside: []string{
 				sdk + "client", sdk + "converter", sdk + "temporal", "go.temporal.io/api/...", "google.golang.org/grpc",
-				"google.golang.org/protobuf/types/known/durationpb",
+				"google.golang.org/protobuf/types/known/durationpb", "google.golang.org/protobuf/encoding/protojson",
+				"google.golang.org/protobuf/proto",
 			},
 		},
 		{path: "api/contract", outside: []string{gin, gin + "/...", codegen}},
@@ -82,7 +83,7 @@ func rooms() []room {
 				"github.com/goccy/go-yaml/...", "github.com/goccy/go-yaml", "golang.org/x/time/rate",
 			},
 		},
-		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor"}},
+		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor", sdk + "log", "go.temporal.io/api/history/v1"}},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
 		{

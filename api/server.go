@@ -28,6 +28,7 @@ import (
 
 	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/drift"
+	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -47,6 +48,12 @@ type Runtimes interface {
 type Drift interface {
 	PageDrift(ctx context.Context, input ports.DriftPageInput) ([]drift.Finding, error)
 	LastPass(ctx context.Context) (drift.Pass, error)
+}
+
+// Histories reads what was exported of closed runs; [ports.HistoryStore] has it.
+type Histories interface {
+	ListHistories(ctx context.Context, patchID string, limit int) ([]history.Run, error)
+	ReadHistory(ctx context.Context, patchID, runID string, most int) ([]byte, error)
 }
 
 // Metrics hears of every request that was answered.
@@ -81,6 +88,7 @@ type Stores struct {
 	Operations   ports.OperationPager
 	Keys         ports.IdempotencyKeyStore
 	Drift        Drift
+	Histories    Histories
 }
 
 // Options are what a [Server] needs.
@@ -146,6 +154,7 @@ func (options Options) validate() error {
 		{"operations", options.Stores.Operations == nil},
 		{"idempotency keys", options.Stores.Keys == nil},
 		{"drift", options.Stores.Drift == nil},
+		{"histories", options.Stores.Histories == nil},
 	} {
 		if part.missing {
 			return errors.New("nil " + part.name)
@@ -184,6 +193,7 @@ type Server struct {
 	operations   ports.OperationPager
 	keys         ports.IdempotencyKeyStore
 	drift        Drift
+	histories    Histories
 
 	contract     *contractDocument
 	gate         Gate
@@ -230,6 +240,7 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 	server := &Server{
 		patcher: options.Patcher, runtimes: stores.Runtimes, runtimePages: stores.RuntimePages,
 		registrar: stores.Registrar, versions: stores.Versions, operations: stores.Operations, keys: stores.Keys, drift: stores.Drift,
+		histories: stores.Histories,
 		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
 		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
 		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),

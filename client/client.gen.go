@@ -3,6 +3,7 @@
 package client
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -366,6 +367,51 @@ type Health struct {
 // Example: healthy
 type HealthSummary = string
 
+// HistoryRun defines model for HistoryRun.
+type HistoryRun struct {
+	// ClosedAt Left out while it is open.
+	//
+	// Example: 2026-03-01T12:00:03Z
+	ClosedAt time.Time `json:"closed_at,omitempty,omitzero"`
+
+	// Events How many events the history has.
+	//
+	// Example: 32
+	Events int `json:"events"`
+
+	// ExportedAt Only of an export.
+	//
+	// Example: 2026-03-01T12:01:00Z
+	ExportedAt time.Time `json:"exported_at,omitempty,omitzero"`
+
+	// ReplayError Only of an export that does not replay: why.
+	//
+	// Example:
+	ReplayError string `json:"replay_error,omitempty,omitzero"`
+
+	// RunID Example: 0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11
+	RunID string `json:"run_id"`
+
+	// Source Where this is from: `temporal` or `export`.
+	//
+	// Example: export
+	Source string `json:"source"`
+
+	// StartedAt Example: 2026-03-01T12:00:00Z
+	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
+
+	// Status How it closed, in Temporal's words; `Running` while it is open.
+	//
+	// Example: Completed
+	Status string `json:"status"`
+
+	// WorkflowID Example: patch-runtime/demo-1
+	WorkflowID string `json:"workflow_id"`
+
+	// WorkflowType Example: PatchRuntime
+	WorkflowType string `json:"workflow_type"`
+}
+
 // Image A version and its image; both empty while that is not known.
 type Image struct {
 	// ImageRef Example: registry.example/galaxy/engine:1.4.3
@@ -599,6 +645,21 @@ type Patch struct {
 	//
 	// Example: patch-runtime/demo-1
 	WorkflowID string `json:"workflow_id"`
+}
+
+// PatchHistory defines model for PatchHistory.
+type PatchHistory struct {
+	// History The run's events, as the Temporal SDKs write them.
+	//
+	// Example: {"events":[{"eventId":"1","eventTime":"2026-03-01T12:00:00Z","eventType":"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}]}
+	History json.RawMessage `json:"history"`
+
+	// PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
+	PatchID PatchID    `json:"patch_id"`
+	Run     HistoryRun `json:"run"`
+
+	// Runs The runs whose history was exported, the one that closed last first, at most 100.
+	Runs []HistoryRun `json:"runs"`
 }
 
 // PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
@@ -1096,6 +1157,12 @@ type ListPatchesParams struct {
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
+// GetPatchHistoryParams defines parameters for GetPatchHistory.
+type GetPatchHistoryParams struct {
+	// RunID One of the runs of the patch; the latest one by default. A reset in the Temporal UI makes another run.
+	RunID string `form:"run_id,omitempty" json:"run_id,omitempty,omitzero"`
+}
+
 // ListRuntimesParams defines parameters for ListRuntimes.
 type ListRuntimesParams struct {
 	// Status Keeps the runtimes of that status.
@@ -1314,6 +1381,18 @@ func cancelPatchCall(patchID PatchID, body CancelRequest) call {
 		path:   "/api/v1/internal/patches/{patch_id}/cancel",
 		inPath: []parameter{{"patch_id", patchID}},
 		body:   body,
+	}
+}
+
+// getPatchHistoryCall is GET /api/v1/internal/patches/{patch_id}/history.
+func getPatchHistoryCall(patchID PatchID, params GetPatchHistoryParams) call {
+	return call{
+		method: http.MethodGet,
+		path:   "/api/v1/internal/patches/{patch_id}/history",
+		inPath: []parameter{{"patch_id", patchID}},
+		query: []parameter{
+			{"run_id", params.RunID},
+		},
 	}
 }
 

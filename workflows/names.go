@@ -18,6 +18,9 @@ const (
 	ReconcileRuntimeType = "ReconcileRuntime"
 	// ReconcileRuntimesType is the workflow type of one pass of the watch.
 	ReconcileRuntimesType = "ReconcileRuntimes"
+	// ExportHistoriesType is the workflow type of one pass of the export of
+	// histories.
+	ExportHistoriesType = "ExportHistories"
 	// StateQuery answers a [patch.State].
 	StateQuery = "state"
 	// RetryUpdate and AbandonUpdate take a [patch.Command] while the run is in

@@ -146,6 +146,7 @@ func newAPI(parts apiParts) (*api.Server, error) {
 		Runtimes: records, RuntimePages: records, Registrar: records,
 		Versions: postgres.NewEngineVersions(parts.pool), Operations: log,
 		Keys: postgres.NewIdempotencyKeys(parts.pool), Drift: postgres.NewDrift(parts.pool),
+		Histories: postgres.NewHistories(parts.pool),
 	}
 	return api.New(options)
 }

@@ -19,6 +19,8 @@ type Shell struct {
 	Asks, Bold, Live bool
 	// Endless is a Stdin where nobody ever answers.
 	Endless bool
+	// Environ is the environment.
+	Environ map[string]string
 	// Full says that nothing can be written to the output.
 	Full bool
 }
@@ -45,7 +47,7 @@ func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
 		in = nobody
 	}
 	code = run(&process{
-		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold, live: s.Live,
+		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold, live: s.Live, environ: s.Environ,
 	}, args)
 	return code, out.String(), errs.String()
 }

@@ -49,7 +49,7 @@ type stackOptions struct {
 	temporalUI string
 	taskQueue  string
 	budgets    patch.Budgets
-	watch      watchSettings
+	schedules  scheduleSettings
 	progress   io.Writer
 	logger     *slog.Logger
 }
@@ -236,13 +236,13 @@ func (s *stack) startWorker() error {
 		return err
 	}
 	s.onClose(func() error { manager.Close(); return nil })
-	watch, err := newWatch(pool, manager, s.temporal, s.options.taskQueue, s.observers)
+	beside, err := newBackground(pool, manager, s.temporal, s.options.taskQueue, s.observers)
 	if err != nil {
 		return err
 	}
 	s.serve("worker", func(ctx context.Context) error {
-		return runWorker(ctx, s.temporal, s.options.watch.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger,
-			worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: watch})
+		return runWorker(ctx, s.temporal, s.options.schedules.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger,
+			worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: beside.watch, Export: beside.export})
 	})
 	return nil
 }

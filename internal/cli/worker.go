@@ -45,7 +45,7 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		return err
 	}
 	defer temporal.Close()
-	watch, err := newWatch(pool, manager, temporal, settings.TaskQueue, o)
+	beside, err := newBackground(pool, manager, temporal, settings.TaskQueue, o)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		return err
 	}
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
-	err = runWorker(p.ctx, temporal, watchOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger, worker.Options{
-		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: watch, Interceptors: interceptors,
+	err = runWorker(p.ctx, temporal, schedulesOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger, worker.Options{
+		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: beside.watch, Export: beside.export, Interceptors: interceptors,
 	})
 	if err != nil {
 		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)

@@ -43,6 +43,10 @@ type Config struct {
 	WatchInterval time.Duration `env:"GAMEMASTER_WATCH_INTERVAL" envDefault:"5m"`
 	WatchHeal     patch.Mode    `env:"GAMEMASTER_WATCH_HEAL"`
 
+	// ExportInterval is from one pass of the export of histories to the next; zero
+	// means that there is none.
+	ExportInterval time.Duration `env:"GAMEMASTER_EXPORT_INTERVAL" envDefault:"1m"`
+
 	LogLevel  slog.Level `env:"GAMEMASTER_LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"GAMEMASTER_LOG_FORMAT" envDefault:"json"`
 }
@@ -108,6 +112,10 @@ func parseFaults(err error) []error {
 // the time: a pass over a small fleet takes less than a second.
 const minWatchInterval = 10 * time.Second
 
+// minExportInterval keeps Temporal's visibility store from being asked all the
+// time.
+const minExportInterval = 10 * time.Second
+
 func (config Config) check() []error {
 	var faults []error
 	if config.LogFormat != "json" && config.LogFormat != "text" {
@@ -129,6 +137,10 @@ func (config Config) check() []error {
 	if config.WatchInterval != 0 && config.WatchInterval < minWatchInterval {
 		faults = append(faults, fmt.Errorf("GAMEMASTER_WATCH_INTERVAL: %s, want at least %s, or 0 for no watch",
 			config.WatchInterval, minWatchInterval))
+	}
+	if config.ExportInterval != 0 && config.ExportInterval < minExportInterval {
+		faults = append(faults, fmt.Errorf("GAMEMASTER_EXPORT_INTERVAL: %s, want at least %s, or 0 for no export",
+			config.ExportInterval, minExportInterval))
 	}
 	if config.WatchHeal != "" && config.WatchHeal != patch.ModeEnforce {
 		faults = append(faults, fmt.Errorf("GAMEMASTER_WATCH_HEAL: %q, want %q, or nothing to heal nothing",

@@ -25,6 +25,29 @@ func TestLoad(t *testing.T) {
 	require.Empty(t, got.WatchHeal)
 }
 
+// TestLoadExport proves that the interval of the export is read, that there is one
+// when nobody says anything, and that one that is too short is refused.
+func TestLoadExport(t *testing.T) {
+	for _, row := range []struct{ interval, fault string }{
+		{interval: "0"}, {interval: "10s"}, {interval: "1h"},
+		{interval: "9s", fault: "GAMEMASTER_EXPORT_INTERVAL: 9s, want at least 10s"},
+		{interval: "-5m", fault: "GAMEMASTER_EXPORT_INTERVAL: -5m0s"},
+	} {
+		got, err := config.Load(map[string]string{"GAMEMASTER_EXPORT_INTERVAL": row.interval})
+		if row.fault != "" {
+			require.ErrorContains(t, err, row.fault)
+			continue
+		}
+		require.NoError(t, err, row)
+		want, err := time.ParseDuration(row.interval)
+		require.NoError(t, err)
+		require.Equal(t, want, got.ExportInterval)
+	}
+	got, err := config.Load(nil)
+	require.NoError(t, err)
+	require.Equal(t, time.Minute, got.ExportInterval)
+}
+
 // TestLoadWatch proves which settings of the watch are taken.
 func TestLoadWatch(t *testing.T) {
 	for _, row := range []struct{ interval, heal, fault string }{
