@@ -56,7 +56,7 @@ func (c *devCommand) Run(p *process) error {
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
 		authFile: settings.AuthFile, temporalUI: settings.TemporalUI, taskQueue: settings.TaskQueue, budgets: settings.Budgets(),
 		schedules: schedulesOf(settings),
-		progress: p.stderr, logger: p.devLogger(settings),
+		progress:  p.stderr, logger: p.devLogger(settings),
 	})
 	if err != nil {
 		return err
