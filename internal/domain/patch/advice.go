@@ -11,7 +11,7 @@ const (
 	mendPostgres = "nothing; when this lasts for more than seconds, Postgres does not answer: mend it, the run goes on by itself"
 	mendManager  = "nothing; when the attempts rise, mend what their error names (Runtime Manager or Postgres), the run goes on by itself"
 	mendUndo     = mendManager + "; a turn that is being generated is waited for"
-	noHands = "do not start, stop or recreate the container by hand, do not edit the record; " +
+	noHands      = "do not start, stop or recreate the container by hand, do not edit the record; " +
 		"*Terminate* runs no undo and may leave the two apart"
 )
 
