@@ -73,10 +73,13 @@ func observed(t *testing.T) (worker, door families) {
 
 // TestMetrics proves what the two processes of an installation expose: how
 // patches ended, what was undone, how long steps and requests took, the pool and
-// what is open, each under its name and labels.
+// what is open, each under its name and labels; and that dashboard and alerts
+// ask for nothing else.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	worker, door := observed(t)
+	requireAlerts(t, exposedBy(worker, door))
+	requireDashboard(t, exposedBy(worker, door))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=", "kind=patch", "outcome=success"))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=semver_patch_only", "kind=patch", "outcome=failure"))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=conflict", "kind=patch", "outcome=failure"))
