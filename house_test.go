@@ -82,7 +82,7 @@ func rooms() []room {
 				"github.com/goccy/go-yaml/...", "github.com/goccy/go-yaml", "golang.org/x/time/rate",
 			},
 		},
-		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor"}},
+		{path: "worker", inside: []string{"workflows", "activities", domain}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor"}},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
 		{

@@ -60,7 +60,8 @@ type Options struct {
 	// Watch has the steps of the watch; required, since its passes come to any
 	// worker of the task queue.
 	Watch *activities.Watch
-	// Interceptors see every step and run; none in production.
+	// Interceptors see every step and run, besides the one that measures phases;
+	// none in production.
 	Interceptors []interceptor.WorkerInterceptor
 }
 
@@ -81,7 +82,7 @@ func Run(ctx context.Context, options Options) error {
 		MaxHeartbeatThrottleInterval:           activities.BeatInterval,
 		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
 		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
-		Interceptors:                           options.Interceptors,
+		Interceptors:                           append([]interceptor.WorkerInterceptor{&phases{}}, options.Interceptors...),
 		// The fixed two pollers per kind stall a hand-over now and then.
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),

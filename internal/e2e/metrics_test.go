@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
@@ -39,6 +40,20 @@ func (f families) value(t *testing.T, name string, labels ...string) float64 {
 	}
 	t.Fatalf("there is no %s%v", name, labels)
 	return 0
+}
+
+// phases are how often runs of a type have left each phase.
+func (f families) phases(workflow string) map[string]uint64 {
+	left := map[string]uint64{}
+	for _, metric := range f["gamemaster_phase_duration_seconds"].GetMetric() {
+		labels := labelsOf(metric)
+		for _, label := range labels {
+			if phase, ok := strings.CutPrefix(label, "phase="); ok && slices.Contains(labels, "workflow_type="+workflow) {
+				left[phase] += metric.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return left
 }
 
 func labelsOf(metric *dto.Metric) []string {
@@ -97,6 +112,9 @@ func TestMetrics(t *testing.T) {
 	for _, step := range []string{"LoadRecord", "ValidateVersion", "PatchContainer", "UpdateImage", "RestoreContainer"} {
 		require.True(t, steps[step], "%s: %v", step, steps)
 	}
+	// All three were validated and have their row, two were moved, one was undone.
+	require.Equal(t, map[string]uint64{"validating": 3, "patching": 2, "recording": 2, "compensating": 1, "auditing": 3},
+		worker.phases("PatchRuntime"))
 	for _, both := range []families{worker, door} {
 		require.GreaterOrEqual(t, both.value(t, "gamemaster_oldest_open_run_age_seconds"), 0.0)
 		require.GreaterOrEqual(t, both.value(t, "gamemaster_runs_in_doubt"), 0.0)
