@@ -83,7 +83,10 @@ func rooms() []room {
 				"github.com/goccy/go-yaml/...", "github.com/goccy/go-yaml", "golang.org/x/time/rate",
 			},
 		},
-		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor", sdk + "log", "go.temporal.io/api/history/v1"}},
+		{
+			path: "worker", inside: []string{"workflows", "activities", domain},
+			outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor", sdk + "log", "go.temporal.io/api/history/v1"},
+		},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
 		{

@@ -15,8 +15,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -61,6 +59,7 @@ func requestID(c *gin.Context) string { return c.GetString(keyRequestID) }
 // its body, and of its path only what was checked.
 func (server *Server) record(c *gin.Context) {
 	began := time.Now()
+	withSubject(c)
 	defer func() {
 		level := slog.LevelInfo
 		if probes(c.FullPath()) || gone(c) {
@@ -77,23 +76,12 @@ func (server *Server) record(c *gin.Context) {
 		if caller := c.GetString(keyCaller); caller != "" {
 			attrs = append(attrs, slog.String("caller", caller))
 		}
-		if gameID := loggedGame(c); gameID != "" {
-			attrs = append(attrs, slog.String("game_id", gameID))
-		}
-		markSpan(c)
+		ids := subjectIDs(c)
+		attrs = append(attrs, ids...)
+		markSpan(c, ids)
 		server.logger.LogAttrs(c.Request.Context(), level, "request", attrs...)
 	}()
 	c.Next()
-}
-
-// markSpan gives the span of the request, if there is one, the ids by which logs
-// and traces find each other.
-func markSpan(c *gin.Context) {
-	span := trace.SpanFromContext(c.Request.Context())
-	span.SetAttributes(attribute.String("request_id", requestID(c)))
-	if gameID := loggedGame(c); gameID != "" {
-		span.SetAttributes(attribute.String("game_id", gameID))
-	}
 }
 
 // gone reports whether the client went away, or at least closed its half of

@@ -93,6 +93,7 @@ func (server *Server) patch(ctx context.Context, a asked) (patchTold, error) {
 		return patchTold{}, err
 	}
 	if started.result != nil {
+		about(ctx, started.handle)
 		return server.concluded(started.handle, *started.result, nil)
 	}
 	return server.outcome(ctx, a, started.handle)
@@ -100,6 +101,7 @@ func (server *Server) patch(ctx context.Context, a asked) (patchTold, error) {
 
 // outcome waits for the end of a run as long as the caller prefers.
 func (server *Server) outcome(ctx context.Context, a asked, handle patch.Handle) (patchTold, error) {
+	about(ctx, handle)
 	caller := callerOf(ctx).Name
 	wait, applied, done := server.patience(preferenceOf(a.prefer))
 	defer done()

@@ -68,7 +68,8 @@ type Options struct {
 	Watch *activities.Watch
 	// Export has the steps of the export of histories; required as well.
 	Export *activities.Export
-	// Interceptors see every step and run; none in production.
+	// Interceptors see every step and run, besides the one that measures phases;
+	// none in production.
 	Interceptors []interceptor.WorkerInterceptor
 }
 
@@ -89,7 +90,7 @@ func Run(ctx context.Context, options Options) error {
 		MaxHeartbeatThrottleInterval:           activities.BeatInterval,
 		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
 		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
-		Interceptors:                           options.Interceptors,
+		Interceptors:                           append([]interceptor.WorkerInterceptor{&phases{}}, options.Interceptors...),
 		// The fixed two pollers per kind stall a hand-over now and then.
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -134,7 +135,7 @@ func checkEnvironment(fault error) check {
 		if fault == nil {
 			return well("every variable that is needed is set and can be read")
 		}
-		return ill("set what is named in the environment of the process, and start it again", "%v", fault)
+		return ill("set what is named in the environment of the process, and start it again", "%s", strings.ReplaceAll(fault.Error(), "\n", "; "))
 	}}
 }
 

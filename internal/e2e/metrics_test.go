@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
@@ -41,6 +42,20 @@ func (f families) value(t *testing.T, name string, labels ...string) float64 {
 	return 0
 }
 
+// phases are how often runs of a type have left each phase.
+func (f families) phases(workflow string) map[string]uint64 {
+	left := map[string]uint64{}
+	for _, metric := range f["gamemaster_phase_duration_seconds"].GetMetric() {
+		labels := labelsOf(metric)
+		for _, label := range labels {
+			if phase, ok := strings.CutPrefix(label, "phase="); ok && slices.Contains(labels, "workflow_type="+workflow) {
+				left[phase] += metric.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return left
+}
+
 func labelsOf(metric *dto.Metric) []string {
 	var labels []string
 	for _, label := range metric.GetLabel() {
@@ -73,10 +88,13 @@ func observed(t *testing.T) (worker, door families) {
 
 // TestMetrics proves what the two processes of an installation expose: how
 // patches ended, what was undone, how long steps and requests took, the pool and
-// what is open, each under its name and labels.
+// what is open, each under its name and labels; and that dashboard and alerts
+// ask for nothing else.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	worker, door := observed(t)
+	requireAlerts(t, exposedBy(worker, door))
+	requireDashboard(t, exposedBy(worker, door))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=", "kind=patch", "outcome=success"))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=semver_patch_only", "kind=patch", "outcome=failure"))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=conflict", "kind=patch", "outcome=failure"))
@@ -94,6 +112,9 @@ func TestMetrics(t *testing.T) {
 	for _, step := range []string{"LoadRecord", "ValidateVersion", "PatchContainer", "UpdateImage", "RestoreContainer"} {
 		require.True(t, steps[step], "%s: %v", step, steps)
 	}
+	// All three were validated and have their row, two were moved, one was undone.
+	require.Equal(t, map[string]uint64{"validating": 3, "patching": 2, "recording": 2, "compensating": 1, "auditing": 3},
+		worker.phases("PatchRuntime"))
 	for _, both := range []families{worker, door} {
 		require.GreaterOrEqual(t, both.value(t, "gamemaster_oldest_open_run_age_seconds"), 0.0)
 		require.GreaterOrEqual(t, both.value(t, "gamemaster_runs_in_doubt"), 0.0)
