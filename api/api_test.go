@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 
 	"galaxy/gamemaster/internal/devstack/stacktest"
-	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/history"
+	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 )

@@ -95,7 +95,9 @@ func (server *Server) historyOf(
 }
 
 // noHistory is the problem of a run that neither Temporal nor the export has.
-func noHistory() *problem { return refusal(codePatchNotFound, "no history is known of such a run of the patch") }
+func noHistory() *problem {
+	return refusal(codePatchNotFound, "no history is known of such a run of the patch")
+}
 
 // toldRun tells a run.
 func toldRun(run history.Run) contract.HistoryRun {

@@ -232,7 +232,7 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 		patcher: options.Patcher, runtimes: stores.Runtimes, runtimePages: stores.RuntimePages,
 		registrar: stores.Registrar, versions: stores.Versions, operations: stores.Operations, keys: stores.Keys, drift: stores.Drift,
 		histories: stores.Histories,
-		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
+		contract:  loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
 		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
 		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),
 		lameDuck: options.LameDuck, metrics: options.Metrics, logger: options.Logger,

@@ -56,8 +56,13 @@ func (t *timeline) tell(event *historypb.HistoryEvent) (what, detail string) {
 		return "worker failed", failureText(event.GetWorkflowTaskFailedEventAttributes().GetFailure())
 	case enumspb.EVENT_TYPE_TIMER_STARTED:
 		return "waits " + event.GetTimerStartedEventAttributes().GetStartToFireTimeout().AsDuration().String(), summary
+	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_TIMED_OUT:
+		return "timed out", ""
+	case enumspb.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+		return "worker did not answer", ""
+	default:
+		return "", ""
 	}
-	return "", ""
 }
 
 // tellStep is tell for the events of steps: what began them is told by their end.
