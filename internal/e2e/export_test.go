@@ -18,7 +18,9 @@ import (
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/starter"
 	"galaxy/gamemaster/worker"
+	"galaxy/gamemaster/workflows"
 )
 
 // awaitExport waits until the history of the patch's run is in the store.
@@ -46,6 +48,20 @@ func (r *rig) forget(run history.Ref) {
 		var notFound *serviceerror.NotFound
 		return errors.As(err, &notFound)
 	}, patience, waitTick, "the end of run %s", run.RunID)
+}
+
+// recordExport waits for the end of the first pass that the schedule tells of, and
+// has its history recorded.
+func (r *rig) recordExport() {
+	r.t.Helper()
+	described, err := r.temporal.ScheduleClient().GetHandle(r.t.Context(), starter.ExportID(r.taskQueue())).Describe(r.t.Context())
+	require.NoError(r.t, err)
+	require.NotEmpty(r.t, described.Info.RecentActions)
+	began := described.Info.RecentActions[0].StartWorkflowResult
+	var progress workflows.ExportProgress
+	require.NoError(r.t, r.temporal.GetWorkflow(r.t.Context(), began.WorkflowID, began.FirstExecutionRunID).Get(r.t.Context(), &progress))
+	require.Positive(r.t, progress.Pages)
+	recordRun(r.t, r, "export", began.WorkflowID, began.FirstExecutionRunID)
 }
 
 // TestHistoryOutlivesTemporal proves that the history of a run is exported when it
@@ -89,6 +105,7 @@ func TestHistoryOutlivesTemporal(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(printed), &events))
 		require.Equal(t, after.body["history"], events)
 	}
+	r.recordExport()
 	code, printed := runToEnd(t, shell, "patches", "history", done)
 	require.Zero(t, code, printed)
 	require.Contains(t, printed, "PatchContainer done")
