@@ -44,6 +44,7 @@ type grammar struct {
 	Versions   versionsCommand   `cmd:"" help:"List engine versions, look at one, add, deprecate or activate it."`
 	Operations operationsCommand `cmd:"" help:"List the audit log, of all games or of one."`
 	Audit      auditCommand      `cmd:"" help:"Verify the audit log, straight in the database."`
+	Prune      pruneCommand      `cmd:"" help:"Drop what is older than it has to be kept, straight in the database."`
 	Token      tokenCommand      `cmd:"" help:"Prepare tokens for the API's auth file."`
 
 	Version kong.VersionFlag `help:"Print the build and end."`

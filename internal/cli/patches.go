@@ -14,6 +14,7 @@ type patchesCommand struct {
 	List    patchesListCommand    `cmd:"" help:"List patches, newest first."`
 	Show    patchesShowCommand    `cmd:"" help:"Show where a patch is, or how it ended."`
 	Watch   patchesWatchCommand   `cmd:"" help:"Show open patches live, or those that are named until they have ended."`
+	History patchesHistoryCommand `cmd:"" help:"Show what happened in a patch, step by step, also when Temporal has forgotten it."`
 	Cancel  patchesCancelCommand  `cmd:"" help:"Ask an open patch to stop; one that has changed the record already goes on."`
 	Retry   patchesRetryCommand   `cmd:"" help:"Have a patch that waits for an operator try again."`
 	Abandon patchesAbandonCommand `cmd:"" help:"Have a patch that waits for an operator end as it stands."`

@@ -29,9 +29,13 @@ const watched = "GAMEMASTER_WATCH_INTERVAL=24h"
 
 func (r *rig) schedule() client.ScheduleHandle {
 	r.t.Helper()
+	return r.temporal.ScheduleClient().GetHandle(r.t.Context(), starter.WatchID(r.taskQueue()))
+}
+
+func (r *rig) taskQueue() string {
 	const name = "GAMEMASTER_TASK_QUEUE="
 	i := slices.IndexFunc(r.environ, func(entry string) bool { return strings.HasPrefix(entry, name) })
-	return r.temporal.ScheduleClient().GetHandle(r.t.Context(), starter.WatchID(strings.TrimPrefix(r.environ[i], name)))
+	return strings.TrimPrefix(r.environ[i], name)
 }
 
 // pass has the watch make a pass now and returns its summary.

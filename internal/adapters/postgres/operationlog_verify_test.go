@@ -265,3 +265,39 @@ func TestNoGameWaitsForAnothers(t *testing.T) {
 	require.Empty(t, faults)
 	require.Equal(t, 3, summary.Entries)
 }
+
+// rewriteChain computes the chain of game a anew, as its owner can.
+const rewriteChain = `DO $$
+	DECLARE link record; last bytea := decode(repeat('00', 32), 'hex'); next bytea;
+	BEGIN
+		FOR link IN SELECT c.seq, l FROM operation_chain AS c JOIN operation_log AS l ON l.id = c.operation_id WHERE c.game_id = 'a' ORDER BY c.seq LOOP
+			next := operation_link_hash(link.l, link.seq, last);
+			UPDATE operation_chain SET prev_hash = last, hash = next WHERE game_id = 'a' AND seq = link.seq;
+			last := next;
+		END LOOP;
+		UPDATE operation_chain_heads SET hash = last WHERE game_id = 'a';
+	END $$`
+
+// Proves what the documentation says of the limit: a chain that its owner has
+// computed anew from the changed entry on looks whole, and heads that were copied
+// before tell it, also after more entries have come.
+func TestCopiedHeadsTellARewrittenChain(t *testing.T) {
+	pool := newPool(t)
+	fillChains(t, pool)
+	_, err := pool.Exec(t.Context(), "CREATE TABLE noted AS SELECT game_id, seq, encode(hash, 'hex') AS hash FROM operation_chain_heads")
+	require.NoError(t, err)
+	appendEntry(t, postgres.NewOperationLog(pool), newEntry("a", "p", "later"))
+	compare := func() (games []string) {
+		rows, err := pool.Query(t.Context(), `SELECT n.game_id FROM noted AS n LEFT JOIN operation_chain AS c USING (game_id, seq)
+			WHERE encode(c.hash, 'hex') IS DISTINCT FROM n.hash`)
+		require.NoError(t, err)
+		games, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return games
+	}
+	require.Empty(t, compare())
+	tamper(t, pool, "UPDATE operation_log SET reason = 'another' WHERE id = 4", rewriteChain)
+	faults, _ := verify(t, pool, "")
+	require.Empty(t, faults)
+	require.Equal(t, []string{"a"}, compare())
+}
