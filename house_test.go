@@ -102,6 +102,7 @@ func rooms() []room {
 		// The drill breaks the whole product from outside, and looks into all of it.
 		{path: "internal/drill", inside: []string{"internal/...", "client", "workflows", "migrations", "starter"}, outside: []string{"..."}},
 		{path: "internal/e2e"},
+		{path: "internal/browser"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}
 }
