@@ -118,6 +118,9 @@ type Options struct {
 	// address out of service before it signals the process.
 	LameDuck time.Duration
 
+	// RunPages may be empty.
+	RunPages RunPages
+
 	// Metrics may be nil.
 	Metrics Metrics
 
@@ -186,6 +189,7 @@ type Server struct {
 	// waiting holds one for each caller that waits for a patch.
 	waiting   chan struct{}
 	lameDuck  time.Duration
+	runPages  RunPages
 	metrics   Metrics
 	logger    *slog.Logger
 	readiness *readiness
@@ -224,7 +228,7 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
 		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
 		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),
-		lameDuck: options.LameDuck, metrics: options.Metrics, logger: options.Logger,
+		lameDuck: options.LameDuck, runPages: options.RunPages, metrics: options.Metrics, logger: options.Logger,
 		readiness: newReadiness(options.Checks), stopping: stopping, stop: stop,
 	}
 	if server.metrics == nil {

@@ -694,7 +694,7 @@ type Outcome string
 // Patch One patch. While it is open, `phase`, `step`, `attempts` and `last_error` tell where it is; once it is closed,
 // `outcome` and what follows tell how it ended.
 type Patch struct {
-	// Actor Who asked for it; told in lists.
+	// Actor Who asked for it; where it is known.
 	//
 	// Example: admin-service
 	Actor string `json:"actor,omitempty,omitzero"`
@@ -708,6 +708,11 @@ type Patch struct {
 	//
 	// Example: conflict
 	Code string `json:"code,omitempty,omitzero"`
+
+	// Doing What the step does, or what the patch waits for when none is under way, in words.
+	//
+	// Example: recreate on 1.4.3
+	Doing string `json:"doing,omitempty,omitzero"`
 
 	// Field What of the request is to be mended.
 	//
@@ -741,6 +746,11 @@ type Patch struct {
 	// Mode Of a reconciliation that is open, where it is known.
 	Mode ReconcileMode `json:"mode,omitempty,omitzero"`
 
+	// NextAttemptAt When the step is tried again; missing while it is being tried.
+	//
+	// Example: 2026-03-01T12:00:05Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
+
 	// Noop The game was on the version already and nothing was recreated.
 	//
 	// Example: false
@@ -760,8 +770,18 @@ type Patch struct {
 	// RunID Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
 	RunID string `json:"run_id"`
 
+	// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+	//
+	// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+	RunURL RunURL `json:"run_url,omitempty,omitzero"`
+
 	// Runtime The record of one game. Times are in UTC.
 	Runtime Runtime `json:"runtime,omitempty,omitzero"`
+
+	// Since When the step or the wait began.
+	//
+	// Example: 2026-03-01T12:00:01Z
+	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// StartedAt Example: 2026-03-01T12:00:00Z
 	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
@@ -779,6 +799,11 @@ type Patch struct {
 
 	// Undo What the compensation saw and did to bring the container in line with the record.
 	Undo Undo `json:"undo,omitempty,omitzero"`
+
+	// Until When the step or the wait is given up at the latest; missing when there is no bound.
+	//
+	// Example: 2026-03-01T12:02:01Z
+	Until time.Time `json:"until,omitempty,omitzero"`
 
 	// WorkflowID The patch's workflow in Temporal.
 	//
@@ -915,6 +940,11 @@ type Problem struct {
 	// RunID Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
 	RunID string `json:"run_id,omitempty,omitzero"`
 
+	// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+	//
+	// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+	RunURL RunURL `json:"run_url,omitempty,omitzero"`
+
 	// Status Example: 409
 	Status int `json:"status"`
 
@@ -1036,6 +1066,11 @@ type RollbackRequest struct {
 	// Example: previous
 	To string `json:"to"`
 }
+
+// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+//
+// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+type RunURL = string
 
 // Runtime The record of one game. Times are in UTC.
 type Runtime struct {

@@ -73,6 +73,7 @@ func (c *apiCommand) Run(p *process) error {
 		options: api.Options{
 			Gate: gate, TLS: encryption, Rate: c.Rate, Burst: c.Burst, MaxWaiting: c.MaxWaiting,
 			LameDuck: c.LameDuck, Metrics: metrics,
+			RunPages: api.RunPages{UI: settings.TemporalUI, Namespace: temporal.namespace},
 		},
 	}
 	server, err := newAPI(parts)

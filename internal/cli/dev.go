@@ -53,7 +53,7 @@ func (c *devCommand) Run(p *process) error {
 	s, err := startStack(p.ctx, stackOptions{
 		dir: dir, apiAddr: c.API, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
-		authFile: settings.AuthFile, taskQueue: settings.TaskQueue, budgets: settings.Budgets(), watch: watchOf(settings),
+		authFile: settings.AuthFile, temporalUI: settings.TemporalUI, taskQueue: settings.TaskQueue, budgets: settings.Budgets(), watch: watchOf(settings),
 		progress: p.stderr, logger: p.devLogger(settings),
 	})
 	if err != nil {

@@ -96,11 +96,12 @@ func printPatch(out io.Writer, patch client.Patch) {
 		field{"patch", patch.PatchID}, field{"game", patch.GameID}, field{"kind", kindOf(patch)}, field{"state", patch.State},
 		field{"from", patch.From.Version}, field{"from image", patch.From.ImageRef},
 		field{"to", patch.To.Version}, field{"to image", patch.To.ImageRef},
-		field{"phase", patch.Phase}, field{"step", patch.Step}, field{"attempts", attempts}, field{"last error", patch.LastError},
+		field{"phase", patch.Phase}, field{"step", patch.Step}, field{"doing", patch.Doing}, field{"attempts", attempts},
+		field{"since", patch.Since}, field{"until", patch.Until}, field{"next attempt", patch.NextAttemptAt}, field{"last error", patch.LastError},
 		field{"outcome", patch.Outcome}, field{"noop", noop},
 		field{"code", patch.Code}, field{"message", patch.Message}, field{"undone", undone(patch.Undo)},
 		field{"actor", patch.Actor}, field{"started", patch.StartedAt}, field{"finished", patch.FinishedAt},
-		field{"workflow", patch.WorkflowID}, field{"run", patch.RunID},
+		field{"workflow", patch.WorkflowID}, field{"run", patch.RunID}, field{"page", patch.RunURL},
 	)
 	if waitsForOperator(patch) {
 		printFields(out, field{"try again", decide("retry", patch.PatchID)}, field{"give up", decide("abandon", patch.PatchID)})

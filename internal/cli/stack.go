@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -41,12 +42,14 @@ type stackOptions struct {
 	environ             map[string]string
 	// authFile says who may pass; without one it is who has the token "dev", on
 	// loopback.
-	authFile  string
-	taskQueue string
-	budgets   patch.Budgets
-	watch     watchSettings
-	progress  io.Writer
-	logger    *slog.Logger
+	authFile string
+	// temporalUI is where the UI of somebody else's Temporal is, if that is known.
+	temporalUI string
+	taskQueue  string
+	budgets    patch.Budgets
+	watch      watchSettings
+	progress   io.Writer
+	logger     *slog.Logger
 }
 
 func (o stackOptions) externalTemporal() bool { return o.environ["TEMPORAL_ADDRESS"] != "" }
@@ -245,7 +248,10 @@ func (s *stack) startAPI(listener net.Listener) error {
 	server, err := newAPI(apiParts{
 		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal,
 		taskQueue: s.options.taskQueue, budgets: s.options.budgets, logger: s.options.logger,
-		options: api.Options{Gate: gate, LoopbackOnly: s.options.authFile == ""},
+		options: api.Options{
+			Gate: gate, LoopbackOnly: s.options.authFile == "",
+			RunPages: api.RunPages{UI: cmp.Or(s.uiURL, s.options.temporalUI), Namespace: s.temporal.namespace},
+		},
 	})
 	if err != nil {
 		return err

@@ -22,6 +22,9 @@ type Config struct {
 	DatabaseURL string `env:"DATABASE_URL"`
 	// RTMURL is the base URL of Runtime Manager.
 	RTMURL string `env:"RTM_URL"`
+	// TemporalUI is the base URL of Temporal's UI, which the API's answers link to;
+	// empty means no links.
+	TemporalUI string `env:"GAMEMASTER_TEMPORAL_UI_URL"`
 	// AuthFile names the file that says whom the API lets in; see package auth.
 	AuthFile string `env:"GAMEMASTER_AUTH_FILE"`
 	// TaskQueue is what the workers poll and the API starts on.
@@ -137,7 +140,25 @@ func (config Config) check() []error {
 			faults = append(faults, errors.New("RTM_URL: not an absolute URL; want one such as http://rtm:8090"))
 		}
 	}
+	if err := checkTemporalUI(config.TemporalUI); err != nil {
+		faults = append(faults, err)
+	}
 	return faults
+}
+
+// checkTemporalUI takes what a link can begin with. What is wrong with another is
+// told without its value, which may hold a password: every caller of the API
+// would be shown it.
+func checkTemporalUI(base string) error {
+	if base == "" {
+		return nil
+	}
+	parsed, err := url.Parse(base)
+	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") ||
+		parsed.User != nil || parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" {
+		return errors.New("GAMEMASTER_TEMPORAL_UI_URL: want an http or https URL without user, query or fragment, such as https://temporal.example")
+	}
+	return nil
 }
 
 // Budgets returns the budgets for new runs.

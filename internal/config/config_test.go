@@ -49,6 +49,24 @@ func TestLoadWatch(t *testing.T) {
 	}
 }
 
+// TestLoadTemporalUI proves what answers may link to, and that a password in it
+// is not repeated.
+func TestLoadTemporalUI(t *testing.T) {
+	for _, good := range []string{"", "http://127.0.0.1:8233", "https://temporal.example/ui/"} {
+		got, err := config.Load(map[string]string{"GAMEMASTER_TEMPORAL_UI_URL": good})
+		require.NoError(t, err, good)
+		require.Equal(t, good, got.TemporalUI)
+	}
+	for _, bad := range []string{
+		"temporal.example", "//temporal.example", "javascript:alert(1)", "ftp://temporal.example", "https://", "https://ann:hunter2@temporal.example",
+		"https://temporal.example/?next=hunter2", "https://temporal.example?", "https://temporal.example/#x", "https://temporal.example/%zz",
+	} {
+		_, err := config.Load(map[string]string{"GAMEMASTER_TEMPORAL_UI_URL": bad})
+		require.ErrorContains(t, err, "GAMEMASTER_TEMPORAL_UI_URL: want an http or https URL", bad)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
+}
+
 // TestLoadReportsEverything proves that all faults come together, each by the
 // variable's name, and none with a secret.
 func TestLoadReportsEverything(t *testing.T) {
