@@ -125,14 +125,14 @@ func (d *dev) patch(t *testing.T, game string) string {
 	return body["patch_id"].(string)
 }
 
-// awaitState waits until the patch is in that state, and returns it.
-func (d *dev) awaitState(t *testing.T, patchID, state string) map[string]any {
+// awaitPatch waits until the API says that of the patch, and returns it.
+func (d *dev) awaitPatch(t *testing.T, patchID, field, value string) map[string]any {
 	t.Helper()
 	var body map[string]any
 	require.Eventually(t, func() bool {
 		_, body = d.call(t, http.MethodGet, "/patches/"+patchID, "")
-		return body["state"] == state
-	}, patience, waitTick, "%s of %s", state, patchID)
+		return body[field] == value
+	}, patience, waitTick, "%s %s of %s", field, value, patchID)
 	return body
 }
 

@@ -83,12 +83,16 @@ func (p *tab) await(what, expression string) {
 
 // seen are the functions by which an expression finds what a person sees: find
 // returns the visible element that a selector means and that has the text, if
-// any is given; press presses it, and says whether it was there.
+// any is given; press presses it, and says whether it was there; says tells
+// whether a text is there. The UI draws Markdown in frames that are closed to its
+// own page, and gives them the text in their address.
 const seen = `const find = (selector, text) => [...document.querySelectorAll(selector)].find(e =>
 	e.checkVisibility({visibilityProperty: true, opacityProperty: true}) && !e.disabled &&
 	(text === undefined || e.innerText.trim() === text || e.innerText.trim().startsWith(text + "\n")));
 const press = (selector, text) => { const e = find(selector, text); if (e) e.click(); return !!e; };
-const says = text => document.body.innerText.includes(text);
+const frames = () => [...document.querySelectorAll("iframe")].map(e => new URL(e.src || "about:blank").search);
+const says = text => [document.body.innerText, ...frames().map(search => [...new URLSearchParams(search).values()].join(" "))]
+	.some(shown => shown.includes(text));
 `
 
 // see waits for a text on the page.
@@ -166,4 +170,13 @@ func small(t *testing.T, picture []byte) []byte {
 	var out bytes.Buffer
 	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few))
 	return out.Bytes()
+}
+
+// foreign returns what the page loaded from anywhere but origin.
+func (p *tab) foreign(origin string) []string {
+	p.t.Helper()
+	found, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](
+		"performance.getEntriesByType('resource').map(e => e.name).filter(name => !name.startsWith("+quoted(origin)+") && !name.startsWith('data:'))"))
+	require.NoError(p.t, err)
+	return found
 }
