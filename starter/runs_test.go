@@ -39,6 +39,7 @@ func TestHasOpen(t *testing.T) {
 		"a patch":          {answer: described(t, "1.4.3", false, running), want: true},
 		"a reconciliation": {answer: describedReconcile(t, patch.ModeAdopt), want: true},
 		"by hand":          {answer: describedWith(t, running, nil), want: true},
+		"paused":           {answer: described(t, "1.4.3", false, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED), want: true},
 		"closed":           {answer: described(t, "1.4.3", false, completed)},
 		"none":             {err: serviceerror.NewNotFound("none")},
 	} {
