@@ -19,8 +19,9 @@ import (
 // patience bounds every wait of a test; it is only ever reached by a failure.
 const patience = 90 * time.Second
 
-// waitTick is how often a condition is looked at while it is waited for.
-const waitTick = 50 * time.Millisecond
+// waitTick is how often a condition is looked at while it is waited for: each look
+// has the browser lay out the page, on the cores that everything else needs too.
+const waitTick = 200 * time.Millisecond
 
 // buildBudget bounds the first build of the Temporal server, on two cores that
 // compile other packages as well.

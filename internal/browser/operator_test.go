@@ -100,8 +100,8 @@ func TestResetOfAFailedRun(t *testing.T) {
 	p.press("[data-testid=workflow-reset-event-id-select-button]")
 	p.await("the events to choose from", `!!find("dialog[open] [role=option]")`)
 	p.shot("reset_events")
-	// The events are shown as "number - type"; the third is the end of the first
-	// workflow task.
+	// The events are shown as "number - type"; the third is of the first workflow
+	// task.
 	p.await("the first task to choose", `(e => e && (e.click(), true))([...document.querySelectorAll("dialog[open] [role=option]")].find(e => /^3\b/.test(e.innerText.trim())))`)
 	p.fill("#reset-reason", "Runtime Manager takes recreates again")
 	p.shot("reset_form")

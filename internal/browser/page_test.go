@@ -146,11 +146,15 @@ func quoted(text string) string {
 // settled is true when the browser has drawn what is there by now.
 const settled = `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`
 
-// shot keeps a picture of what can be seen, with few enough colours to be small.
+// shot keeps a picture of what can be seen, without the UI's own navigation and
+// with few enough colours to be small.
 func (p *tab) shot(name string) {
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	_, err := chromedp.Run(ctx, chromedp.Evaluate[bool](settled, chromedp.EvalAwaitPromise))
+	require.NoError(p.t, err)
+	corner, err := chromedp.Run(ctx, chromedp.Evaluate[image.Point](
+		`(e => e ? {X: Math.floor(e.getBoundingClientRect().left), Y: 48} : {X: 0, Y: 0})(document.querySelector("main"))`))
 	require.NoError(p.t, err)
 	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
 	require.NoError(p.t, err)
@@ -159,14 +163,15 @@ func (p *tab) shot(name string) {
 		dir = p.t.ArtifactDir()
 	}
 	require.NoError(p.t, os.MkdirAll(dir, 0o755))
-	require.NoError(p.t, os.WriteFile(filepath.Join(dir, name+".png"), small(p.t, picture), 0o644))
+	require.NoError(p.t, os.WriteFile(filepath.Join(dir, name+".png"), small(p.t, picture, corner), 0o644))
 }
 
-func small(t *testing.T, picture []byte) []byte {
+// small cuts off what is left of the corner and above it.
+func small(t *testing.T, picture []byte, corner image.Point) []byte {
 	decoded, err := png.Decode(bytes.NewReader(picture))
 	require.NoError(t, err)
-	few := image.NewPaletted(decoded.Bounds(), palette.Plan9)
-	draw.Draw(few, few.Bounds(), decoded, decoded.Bounds().Min, draw.Src)
+	few := image.NewPaletted(image.Rectangle{Max: decoded.Bounds().Max.Sub(corner)}, palette.Plan9)
+	draw.Draw(few, few.Bounds(), decoded, corner, draw.Src)
 	var out bytes.Buffer
 	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, few))
 	return out.Bytes()
