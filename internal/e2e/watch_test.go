@@ -208,6 +208,7 @@ func TestWatchTellsOfEndedRuns(t *testing.T) {
 	require.Equal(t, id, rows[0].PatchID)
 	require.Equal(t, "1.4.3", rows[0].ToVersion)
 	require.Equal(t, "e2e", rows[0].Actor)
+	require.Regexp(t, "^terminated by .+: test$", rows[0].Reason)
 	require.Len(t, r.audit(again), 1, "the run that was reset has no row beside its successor's")
 }
 
