@@ -125,7 +125,8 @@ var phaseOf = map[string]patch.Phase{
 // tried is the run's to tell: for a step without a bound Temporal has one of its
 // own.
 func withPending(state *patch.State, pending *workflowpb.PendingActivityInfo) {
-	if state.Since.IsZero() && pending.GetScheduledTime() != nil {
+	// Of a later attempt it is the attempt's own.
+	if state.Since.IsZero() && pending.GetAttempt() <= 1 && pending.GetScheduledTime() != nil {
 		state.Since = pending.GetScheduledTime().AsTime()
 	}
 	if pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && pending.GetNextAttemptScheduleTime() != nil {

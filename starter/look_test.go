@@ -21,16 +21,21 @@ import (
 // try while one is being made.
 func TestLookAtAWait(t *testing.T) {
 	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for state, next := range map[enumspb.PendingActivityState]time.Time{
-		enumspb.PENDING_ACTIVITY_STATE_SCHEDULED: began.Add(time.Minute),
-		enumspb.PENDING_ACTIVITY_STATE_STARTED:   {},
+	for _, row := range []struct {
+		state       enumspb.PendingActivityState
+		attempt     int32
+		since, next time.Time
+	}{
+		{state: enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, attempt: 3, next: began.Add(time.Minute)},
+		{state: enumspb.PENDING_ACTIVITY_STATE_STARTED, attempt: 3},
+		{state: enumspb.PENDING_ACTIVITY_STATE_STARTED, attempt: 1, since: began},
 	} {
 		s, temporal := newStarter(t)
 		answer := describedWith(t, running, map[string]any{
 			workflows.MemoPatchID: newID, workflows.MemoVersion: "1.4.3", workflows.MemoActor: "ann",
 		})
 		answer.PendingActivities = []*workflowpb.PendingActivityInfo{{
-			ActivityType: &commonpb.ActivityType{Name: "PatchContainer"}, State: state, Attempt: 3,
+			ActivityType: &commonpb.ActivityType{Name: "PatchContainer"}, State: row.state, Attempt: row.attempt,
 			ScheduledTime: timestamppb.New(began), NextAttemptScheduleTime: timestamppb.New(began.Add(time.Minute)),
 		}}
 		temporal.On("DescribeWorkflowExecution", mock.Anything, patch.WorkflowID(gameID), "").Return(answer, nil)
@@ -40,8 +45,8 @@ func TestLookAtAWait(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "ann", view.Open.Actor)
 		require.Equal(t, patch.PhasePatching, view.State.Phase)
-		require.Equal(t, 3, view.State.Attempts)
-		require.Equal(t, began, view.State.Since)
-		require.Equal(t, next, view.State.NextAttempt)
+		require.Equal(t, int(row.attempt), view.State.Attempts)
+		require.Equal(t, row.since, view.State.Since)
+		require.Equal(t, row.next, view.State.NextAttempt)
 	}
 }

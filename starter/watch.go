@@ -47,6 +47,11 @@ const (
 const watchNote = "Kept by `gamemaster worker`. Pause it here: it stays paused. " +
 	"GAMEMASTER_WATCH_INTERVAL and GAMEMASTER_WATCH_HEAL say the rest."
 
+// passDetails is what the page of every pass tells who looks at it first.
+const passDetails = "One pass of the watch: it compares every record with its container, keeps what differs (`gamemaster drift`), " +
+	"writes the audit rows of runs that were terminated, and, when it is told to heal, starts reconciliations. " +
+	"It changes no record and no container itself. Pause the schedule to have no passes."
+
 // WatchOptions say when the watch makes its passes and what they do.
 type WatchOptions struct {
 	// Namespace is the client's own; empty means the default one.
@@ -182,6 +187,10 @@ func wantedSchedule(options WatchOptions) (*schedulepb.Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
+	details, err := converter.GetDefaultDataConverter().ToPayload(passDetails)
+	if err != nil {
+		return nil, err
+	}
 	return &schedulepb.Schedule{
 		Spec: &schedulepb.ScheduleSpec{
 			Interval: []*schedulepb.IntervalSpec{{Interval: durationpb.New(options.Interval)}},
@@ -195,7 +204,7 @@ func wantedSchedule(options WatchOptions) (*schedulepb.Schedule, error) {
 				TaskQueue:                &taskqueuepb.TaskQueue{Name: options.TaskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
 				Input:                    input,
 				WorkflowExecutionTimeout: durationpb.New(passTimeout),
-				UserMetadata:             &sdkpb.UserMetadata{Summary: summary},
+				UserMetadata:             &sdkpb.UserMetadata{Summary: summary, Details: details},
 			},
 		}},
 		Policies: &schedulepb.SchedulePolicies{
@@ -211,9 +220,9 @@ func wantedSchedule(options WatchOptions) (*schedulepb.Schedule, error) {
 // face is what two schedules are compared by: what options say, and not what
 // Temporal fills in.
 type face struct {
-	interval, jitter, catchup, timeout      time.Duration
-	overlap                                 enumspb.ScheduleOverlapPolicy
-	id, workflow, taskQueue, input, summary string
+	interval, jitter, catchup, timeout               time.Duration
+	overlap                                          enumspb.ScheduleOverlapPolicy
+	id, workflow, taskQueue, input, summary, details string
 	// others counts what is there besides the one interval.
 	others int
 }
@@ -225,6 +234,7 @@ func faceOf(schedule *schedulepb.Schedule) face {
 		timeout: action.GetWorkflowExecutionTimeout().AsDuration(), overlap: policies.GetOverlapPolicy(),
 		id: action.GetWorkflowId(), workflow: action.GetWorkflowType().GetName(), taskQueue: action.GetTaskQueue().GetName(),
 		summary: string(action.GetUserMetadata().GetSummary().GetData()),
+		details: string(action.GetUserMetadata().GetDetails().GetData()),
 		others: len(spec.GetStructuredCalendar()) + len(spec.GetCalendar()) + len(spec.GetCronString()) +
 			len(spec.GetExcludeStructuredCalendar()),
 	}

@@ -1,6 +1,7 @@
 package workflows_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -157,6 +158,29 @@ func TestPageOfAReconciliation(t *testing.T) {
 				require.Contains(t, page, "waits for nobody")
 			}, time.Minute)
 		})
+}
+
+// TestPageOfAPass proves what the page of a pass tells while Postgres is away, when
+// it is done, and when Runtime Manager does not answer.
+func TestPageOfAPass(t *testing.T) {
+	f := newFleet(3)
+	f.seen[f.game(0)] = newImage
+	page := pageOf(t, f.watch(t, workflows.WatchInput{}).env)
+	require.Contains(t, page, "**Done**")
+	require.Contains(t, page, "gamemaster drift")
+	require.Contains(t, page, "- image drift: 1\n")
+
+	f = newFleet(3)
+	f.faults["PageRuntimes"] = slices.Repeat([]error{errStoreDown}, 1000)
+	var shown string
+	p := f.watch(t, workflows.WatchInput{}, func(env *testsuite.TestWorkflowEnvironment) {
+		env.RegisterDelayedCallback(func() { shown = pageOf(t, env) }, time.Minute)
+	})
+	require.Error(t, p.err)
+	require.Contains(t, shown, "**Watching:** compare page 1\n")
+	require.Contains(t, shown, " at the latest\n")
+	require.Contains(t, shown, "**Leave alone:** nothing")
+	require.Contains(t, pageOf(t, p.env), "**Failed:** `")
 }
 
 // TestPageExplainsItsForms proves that every query and update which the UI offers

@@ -112,7 +112,7 @@ func ReconcileRuntimes(ctx workflow.Context, input WatchInput) (drift.Pass, erro
 	for page := 1; ; page++ {
 		more, err := p.check(ctx)
 		if err != nil {
-			return drift.Pass{}, p.failed(err)
+			return drift.Pass{}, p.failed(ctx, err)
 		}
 		if !more {
 			break
@@ -126,7 +126,7 @@ func ReconcileRuntimes(ctx workflow.Context, input WatchInput) (drift.Pass, erro
 	swept := p.sweep(ctx)
 	summary, err := p.finish(ctx)
 	if err := errors.Join(swept, err); err != nil {
-		return drift.Pass{}, p.failed(err)
+		return drift.Pass{}, p.failed(ctx, err)
 	}
 	return summary, nil
 }
@@ -252,17 +252,21 @@ func (p *pass) finish(ctx workflow.Context) (drift.Pass, error) {
 	p.show(options)
 	err := workflow.ExecuteActivity(options, p.steps.FinishPass,
 		activities.FinishPassInput{Pass: summary, KeepSince: now.Add(-keepFindings)}).Get(ctx, &finished)
-	p.ended(ctx, err)
+	if err == nil {
+		p.ended(ctx, "")
+	}
 	return summary, err
 }
 
 // failed is how the pass closes when it could not be brought to its end: as
 // Failed, so that a person looks, unless it was cancelled.
-func (p *pass) failed(err error) error {
+func (p *pass) failed(ctx workflow.Context, err error) error {
+	refusal, _ := refusalOf(err)
 	if temporal.IsCanceledError(err) {
+		p.ended(ctx, "cancelled")
 		return temporal.NewCanceledError(p.progress)
 	}
-	refusal, _ := refusalOf(err)
+	p.ended(ctx, refusal.Message)
 	return temporal.NewApplicationErrorWithOptions(refusal.Message, string(refusal.Code),
 		temporal.ApplicationErrorOptions{NonRetryable: true, Cause: err, Details: []any{p.progress}})
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/workflow"
+
+	"galaxy/gamemaster/internal/domain/patch"
 )
 
 // show has the UI tell what the pass does now: the step that ctx has the options
@@ -24,11 +26,12 @@ func (p *pass) show(ctx workflow.Context) {
 		"- **Leave alone:** nothing; a pass may be cancelled or terminated, the next one begins from the start\n"+p.counts())
 }
 
-// ended tells how the pass came out.
-func (p *pass) ended(ctx workflow.Context, err error) {
+// ended tells how the pass came out; failure is empty when it was brought to its
+// end.
+func (p *pass) ended(ctx workflow.Context, failure string) {
 	told := "**Done**\n\n- **Do:** look at `gamemaster drift` when one of the differences below is not zero\n"
-	if err != nil {
-		told = "**Failed:** the summary could not be kept\n\n- **Do:** mend Postgres; the next pass begins from the start\n"
+	if failure != "" {
+		told = "**Failed:** " + patch.Quoted(failure) + "\n\n- **Do:** mend what that names; the next pass begins from the start\n"
 	}
 	workflow.SetCurrentDetails(ctx, told+p.counts())
 }

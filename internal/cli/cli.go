@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 
 	"galaxy/gamemaster/client"
 	"galaxy/gamemaster/internal/auth"
@@ -81,8 +82,23 @@ type process struct {
 	environ map[string]string
 	// asks says that somebody sits at stdin, who can be asked.
 	asks bool
-	// bold says that stdout is a screen that shows bold text.
-	bold bool
+	// bold says that stdout is a screen that shows bold text, and live that frames
+	// can be drawn in place there.
+	bold, live bool
+	// size tells how large the screen is; nil is any.
+	size func() (columns, lines int, err error)
+}
+
+// extent is how much fits on the screen, in columns and lines: one less than it
+// has, so that no line is broken and nothing scrolls. It is asked anew each time,
+// because people change their windows.
+func (p *process) extent() (columns, lines int) {
+	if p.size != nil {
+		if columns, lines, err := p.size(); err == nil && columns > 1 && lines > 1 {
+			return columns - 1, lines - 1
+		}
+	}
+	return screenWidth, screenHeight
 }
 
 // Main runs the command that args name and returns the exit code of the
@@ -98,6 +114,8 @@ func Main(args []string) int {
 		ctx: ctx, stdin: os.Stdin, stdout: &output{Writer: os.Stdout}, stderr: os.Stderr, environ: variables,
 		asks: isatty.IsTerminal(os.Stdin.Fd()),
 		bold: isatty.IsTerminal(os.Stdout.Fd()) && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb",
+		live: isatty.IsTerminal(os.Stdout.Fd()) && variables["TERM"] != "dumb",
+		size: func() (int, int, error) { return term.GetSize(int(os.Stdout.Fd())) },
 	}, args)
 }
 

@@ -13,6 +13,7 @@ import (
 type patchesCommand struct {
 	List    patchesListCommand    `cmd:"" help:"List patches, newest first."`
 	Show    patchesShowCommand    `cmd:"" help:"Show where a patch is, or how it ended."`
+	Watch   patchesWatchCommand   `cmd:"" help:"Show open patches live, or those that are named until they have ended."`
 	Cancel  patchesCancelCommand  `cmd:"" help:"Ask an open patch to stop; one that has changed the record already goes on."`
 	Retry   patchesRetryCommand   `cmd:"" help:"Have a patch that waits for an operator try again."`
 	Abandon patchesAbandonCommand `cmd:"" help:"Have a patch that waits for an operator end as it stands."`

@@ -16,6 +16,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 
+	"galaxy/gamemaster/internal/devstack/pgfault"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/workflows"
@@ -175,4 +176,30 @@ func finds(t *testing.T, r *rig, query, game string) bool {
 		}
 	}
 	return false
+}
+
+// TestRotationWithoutAnAnswer proves that a patch whose rotation took place, and
+// whose answer never came, is found to have succeeded by its undo, and that the
+// code which stood in its search attributes meanwhile is gone.
+func TestRotationWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "GAMEMASTER_STORE_BUDGET=4s")
+	proxy, through, err := pgfault.StartFor(r.databaseURL())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, proxy.Close()) })
+	start(t, append(r.environ, "DATABASE_URL="+through), "worker")
+	game := r.game()
+	r.holdPatch(game)
+	patchID := r.async(game, "1.4.3")
+	r.awaitCall(game)
+	// The budget is shorter than an attempt, so that nobody asks again.
+	require.NoError(t, proxy.PutFault(pgfault.Fault{Name: "mute", SQL: "UPDATE runtime_records", Argument: game, Mode: pgfault.HangAfter, Times: 1}))
+	r.letGo(game)
+	require.Equal(t, "success", r.awaitEnd(patchID)["outcome"])
+	require.Len(t, r.audit(game), 1)
+	r.requireInLine(game, "1.4.3", 1)
+	require.Equal(t, "success done", outcomeAndPhase(attributesOf(t, r, game)))
+	upserts, _ := upsertsOf(t, r, game)
+	require.Equal(t, 2, upserts)
+	recordHistory(t, r, "found_done_by_undo", game)
 }

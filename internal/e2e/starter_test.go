@@ -40,9 +40,15 @@ func (r *rig) starter(options ...grpc.DialOption) *starter.Starter {
 }
 
 // taskQueue is where the rig's workers poll.
-func (r *rig) taskQueue() string {
+func (r *rig) taskQueue() string { return r.variable("GAMEMASTER_TASK_QUEUE") }
+
+// databaseURL is the rig's own database.
+func (r *rig) databaseURL() string { return r.variable("DATABASE_URL") }
+
+// variable is what the rig's processes have in their environment.
+func (r *rig) variable(name string) string {
 	for _, variable := range r.environ {
-		if value, found := strings.CutPrefix(variable, "GAMEMASTER_TASK_QUEUE="); found {
+		if value, found := strings.CutPrefix(variable, name+"="); found {
 			return value
 		}
 	}

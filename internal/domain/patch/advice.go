@@ -9,9 +9,9 @@ type advice struct{ do, leave, next string }
 // The parts that several phases share.
 const (
 	mendPostgres = "nothing; when this lasts for more than seconds, Postgres does not answer: mend it, the run goes on by itself"
-	mendManager  = "nothing; when the attempts rise, look at what their error names (Runtime Manager, Postgres, a turn that is being " +
-		"generated) and mend it, the run goes on by itself"
-	noHands = "do not start, stop or recreate the container by hand, do not edit the record; " +
+	mendManager  = "nothing; when the attempts rise, mend what their error names (Runtime Manager or Postgres), the run goes on by itself"
+	mendUndo     = mendManager + "; a turn that is being generated is waited for"
+	noHands      = "do not start, stop or recreate the container by hand, do not edit the record; " +
 		"*Terminate* runs no undo and may leave the two apart"
 )
 
@@ -19,7 +19,7 @@ const (
 func (page Page) advice() advice {
 	if page.Reconciles && page.State.Phase == PhaseCompensating {
 		return advice{
-			do: mendManager, leave: noHands,
+			do: mendUndo, leave: noHands,
 			next: "the audit row; when the budget is spent the run closes as Failed and waits for nobody, the watch tells what differs",
 		}
 	}
@@ -62,7 +62,7 @@ func (page Page) afterValidating() string {
 
 func (page Page) compensating() advice {
 	told := advice{
-		do: mendManager, leave: noHands,
+		do: mendUndo, leave: noHands,
 		next: "the audit row; when the budget is spent, the run waits for an operator and keeps the game",
 	}
 	if page.State.Step == "" {

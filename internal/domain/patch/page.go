@@ -119,7 +119,7 @@ func (page Page) tellNow(b *strings.Builder) {
 	if page.Reconciles && state.Phase == PhaseCompensating {
 		title = "Reconciling"
 	}
-	b.WriteString("**" + title + ":** game " + quoted(state.GameID))
+	b.WriteString("**" + title + ":** game " + Quoted(state.GameID))
 	if move := page.move(); move != "" {
 		b.WriteString(", " + move)
 	}
@@ -129,10 +129,10 @@ func (page Page) tellNow(b *strings.Builder) {
 		line(b, "Since", state.Since.Format(pageTime)+page.until())
 	}
 	if page.Because != "" {
-		line(b, "Because", quoted(page.Because))
+		line(b, "Because", Quoted(page.Because))
 	}
 	if state.Phase == PhaseNeedsOperator && state.LastError != "" {
-		line(b, "The undo failed with", quoted(state.LastError))
+		line(b, "The undo failed with", Quoted(state.LastError))
 	}
 	told := page.advice()
 	line(b, "Do", told.do)
@@ -147,19 +147,19 @@ func (page Page) move() string {
 	case page.Reconciles:
 		return ""
 	case from == "":
-		return "to " + quoted(to)
+		return "to " + Quoted(to)
 	}
-	return "from " + quoted(from) + " to " + quoted(to)
+	return "from " + Quoted(from) + " to " + Quoted(to)
 }
 
 // doing tells the step, and where its attempts are: a workflow learns of them
 // only when the step ends.
 func (page Page) doing() string {
 	if page.State.Step == "" {
-		return quoted(page.State.Doing)
+		return Quoted(page.State.Doing)
 	}
 	return fmt.Sprintf("%s (step %s); its attempts, last error and next try are on the tab *Pending Activities*",
-		quoted(page.State.Doing), quoted(page.State.Step))
+		Quoted(page.State.Doing), Quoted(page.State.Step))
 }
 
 // until tells when what is done now is given up at the latest.
@@ -178,10 +178,10 @@ func (page Page) tellEnd(b *strings.Builder) {
 	result := *page.Result
 	b.WriteString(page.ending() + "\n\n")
 	if !result.IsSuccess() {
-		line(b, "Because", quoted(result.Message))
+		line(b, "Because", Quoted(result.Message))
 	}
 	if result.Undo != nil {
-		line(b, "What was undone", quoted(result.Undo.Sentence()))
+		line(b, "What was undone", Quoted(result.Undo.Sentence()))
 	}
 	line(b, "Do", page.afterwards())
 	line(b, "Took", result.FinishedAt.Sub(result.StartedAt).Round(time.Millisecond).String()+
@@ -191,10 +191,10 @@ func (page Page) tellEnd(b *strings.Builder) {
 // ending is how the run ended, in one line.
 func (page Page) ending() string {
 	result := *page.Result
-	game, from, to := quoted(result.GameID), quoted(result.From.Version), quoted(result.To.Version)
+	game, from, to := Quoted(result.GameID), Quoted(result.From.Version), Quoted(result.To.Version)
 	switch {
 	case !result.IsSuccess():
-		return fmt.Sprintf("**%s:** game %s, code %s", endings[result.Code.Closing()], game, quoted(string(result.Code)))
+		return fmt.Sprintf("**%s:** game %s, code %s", endings[result.Code.Closing()], game, Quoted(string(result.Code)))
 	case page.Reconciles && result.Noop:
 		return fmt.Sprintf("**Done:** record and container of %s were in line already", game)
 	case page.Reconciles:
@@ -219,12 +219,12 @@ func (page Page) tellSteps(b *strings.Builder) {
 	}
 	for _, step := range page.Steps {
 		took := step.Ended.Sub(step.Began).Round(time.Millisecond)
-		b.WriteString("- " + step.Began.Format(time.TimeOnly) + " " + quoted(step.Doing) + " (" + step.Name + "): " + took.String())
+		b.WriteString("- " + step.Began.Format(time.TimeOnly) + " " + Quoted(step.Doing) + " (" + step.Name + "): " + took.String())
 		if step.Attempts > 0 {
 			b.WriteString(", attempts: " + strconv.Itoa(step.Attempts))
 		}
 		if step.Failure != "" {
-			b.WriteString(", failed: " + quoted(step.Failure))
+			b.WriteString(", failed: " + Quoted(step.Failure))
 		}
 		b.WriteString("\n")
 	}
@@ -236,9 +236,9 @@ func line(b *strings.Builder, name, text string) {
 	}
 }
 
-// quoted makes a text of others fit for Markdown: as code it can hold neither a
+// Quoted makes a text of others fit for Markdown: as code it can hold neither a
 // link nor a heading that an operator would take for ours.
-func quoted(text string) string {
+func Quoted(text string) string {
 	plain := strings.Map(func(r rune) rune {
 		switch {
 		case r == '`':

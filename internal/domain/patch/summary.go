@@ -21,10 +21,10 @@ func (request Request) Summary() string {
 // that Temporal takes, because every text of others is cut.
 func (request Request) Details(budgets Budgets) string {
 	var b strings.Builder
-	line(&b, "Patch", quoted(request.PatchID))
-	line(&b, "Asked for", fmt.Sprintf("game %s to version %s", quoted(request.GameID), quoted(request.Version)))
+	line(&b, "Patch", Quoted(request.PatchID))
+	line(&b, "Asked for", fmt.Sprintf("game %s to version %s", Quoted(request.GameID), Quoted(request.Version)))
 	if request.ExpectedVersion != "" {
-		line(&b, "Only from", quoted(request.ExpectedVersion))
+		line(&b, "Only from", Quoted(request.ExpectedVersion))
 	}
 	if request.Force {
 		line(&b, "Force", "the container is recreated also when the game is on the version already")
@@ -43,12 +43,12 @@ func (request ReconcileRequest) Summary() string {
 // Details is that of a reconciliation.
 func (request ReconcileRequest) Details(budgets Budgets) string {
 	var b strings.Builder
-	line(&b, "Reconciliation", quoted(request.PatchID))
+	line(&b, "Reconciliation", Quoted(request.PatchID))
 	gives := "the container follows the record"
 	if request.Mode == ModeAdopt {
 		gives = "the record follows the container"
 	}
-	line(&b, "Asked for", fmt.Sprintf("game %s, mode %s: %s", quoted(request.GameID), quoted(string(request.Mode)), gives))
+	line(&b, "Asked for", fmt.Sprintf("game %s, mode %s: %s", Quoted(request.GameID), Quoted(string(request.Mode)), gives))
 	asked(&b, request.Asked())
 	budgets.tell(&b)
 	return b.String()
@@ -56,16 +56,16 @@ func (request ReconcileRequest) Details(budgets Budgets) string {
 
 // asked tells who asked and why.
 func asked(b *strings.Builder, request Request) {
-	source := quoted(string(request.OpSource.OrDefault()))
+	source := Quoted(string(request.OpSource.OrDefault()))
 	if request.Actor != "" {
-		source = quoted(request.Actor) + " by " + source
+		source = Quoted(request.Actor) + " by " + source
 	}
 	line(b, "Asked by", source)
 	if request.SourceRef != "" {
-		line(b, "Reference", quoted(request.SourceRef))
+		line(b, "Reference", Quoted(request.SourceRef))
 	}
 	if request.Reason != "" {
-		line(b, "Reason", quoted(request.Reason))
+		line(b, "Reason", Quoted(request.Reason))
 	}
 }
 
