@@ -121,6 +121,7 @@ func rooms() []room {
 		{path: "internal/drill/matrix"},
 		{path: "internal/drill/planted"},
 		{path: "internal/e2e"},
+		{path: "internal/browser"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}
 }

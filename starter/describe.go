@@ -45,7 +45,11 @@ type described struct {
 	pending *workflowpb.PendingActivityInfo
 }
 
-func (d described) isOpen() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+// isOpen reports whether the run holds its game. One that an operator paused in
+// the UI is neither running nor closed to Temporal, and holds it all the same.
+func (d described) isOpen() bool {
+	return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+}
 
 // reconciles tells a reconciliation from a patch, also when it was started by
 // hand.
