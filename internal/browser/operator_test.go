@@ -44,6 +44,7 @@ func TestRuntimeManagerDown(t *testing.T) {
 	p.press("dialog[open] [data-testid=confirm-modal-button]")
 	body := stack.awaitPatch(t, patchID, "state", "closed")
 	require.Equal(t, "success", body["outcome"])
+	p.show(stack.page(game))
 	p.see("COMPLETED")
 	stack.requireOn(t, game, "1.4.3", 1)
 }
