@@ -28,7 +28,8 @@ func (d *doctor) temporalChecks() []check {
 		{name: "search attributes", look: d.searchAttributes},
 		{name: "workflow workers", look: d.pollers(enumspb.TASK_QUEUE_TYPE_WORKFLOW)},
 		{name: "activity workers", look: d.pollers(enumspb.TASK_QUEUE_TYPE_ACTIVITY)},
-		{name: "watch", look: d.watch},
+		{name: "watch", look: d.passes(starter.WatchID, "GAMEMASTER_WATCH_INTERVAL", &d.settings.WatchInterval)},
+		{name: "export", look: d.passes(starter.ExportID, "GAMEMASTER_EXPORT_INTERVAL", &d.settings.ExportInterval)},
 	}
 }
 
@@ -132,26 +133,29 @@ func (d *doctor) pollers(kind enumspb.TaskQueueType) func(context.Context) findi
 	}
 }
 
-// watch sees whether the passes of the watch come and end well.
-func (d *doctor) watch(ctx context.Context) finding {
-	id := starter.WatchID(d.settings.TaskQueue)
-	found, err := d.temporal.ScheduleClient().GetHandle(ctx, id).Describe(ctx)
-	var missing *serviceerror.NotFound
-	switch {
-	case errors.As(err, &missing) && d.settings.WatchInterval == 0:
-		return well("none is wanted (GAMEMASTER_WATCH_INTERVAL is 0)")
-	case errors.As(err, &missing):
-		return ill("start `gamemaster worker` anew, which keeps the schedule", "there is no schedule %q", id)
-	case err != nil:
-		return ill("look into the log of Temporal", "schedule %q: %v", id, err)
-	case found.Schedule.State.Paused:
-		return ill("run `temporal schedule toggle --unpause --schedule-id "+id+" --reason …`, or unpause it in the UI under Schedules",
-			"schedule %q is paused: %s", id, found.Schedule.State.Note)
+// passes sees whether the passes of a schedule come and end well. The interval is
+// read when it is looked at: the settings are not there before.
+func (d *doctor) passes(idOf func(taskQueue string) string, variable string, interval *time.Duration) func(context.Context) finding {
+	return func(ctx context.Context) finding {
+		id := idOf(d.settings.TaskQueue)
+		found, err := d.temporal.ScheduleClient().GetHandle(ctx, id).Describe(ctx)
+		var missing *serviceerror.NotFound
+		switch {
+		case errors.As(err, &missing) && *interval == 0:
+			return well("none is wanted (%s is 0)", variable)
+		case errors.As(err, &missing):
+			return ill("start `gamemaster worker` anew, which keeps the schedule", "there is no schedule %q", id)
+		case err != nil:
+			return ill("look into the log of Temporal", "schedule %q: %v", id, err)
+		case found.Schedule.State.Paused:
+			return ill("run `temporal schedule toggle --unpause --schedule-id "+id+" --reason …`, or unpause it in the UI under Schedules",
+				"schedule %q is paused: %s", id, found.Schedule.State.Note)
+		}
+		return d.lastPass(ctx, id, found)
 	}
-	return d.lastPass(ctx, id, found)
 }
 
-// lastPass sees how the last pass of the watch came out.
+// lastPass sees how the last pass of a schedule came out.
 func (d *doctor) lastPass(ctx context.Context, id string, found *client.ScheduleDescription) finding {
 	recent := found.Info.RecentActions
 	if len(recent) == 0 || recent[len(recent)-1].StartWorkflowResult == nil {
@@ -169,7 +173,7 @@ func (d *doctor) lastPass(ctx context.Context, id string, found *client.Schedule
 		enumspb.WORKFLOW_EXECUTION_STATUS_CONTINUED_AS_NEW:
 		return well("schedule %q, the last pass began %s: %s", id, began, status)
 	default:
-		return ill("read why in the UI, on the page of that run; as a rule Runtime Manager does not answer",
+		return ill("read why in the UI, on the page of that run; as a rule Runtime Manager or Postgres does not answer",
 			"the last pass, %s, began %s and is %s", last.StartWorkflowResult.WorkflowID, began, status)
 	}
 }

@@ -44,7 +44,7 @@ func (r *rig) doctor(environ ...string) (code int, findings map[string]struct{ C
 // that the same is shown to people.
 func TestDoctorFindsNothing(t *testing.T) {
 	t.Parallel()
-	r := newRigWithoutAPI(t, "GAMEMASTER_WATCH_INTERVAL=1h")
+	r := newRigWithoutAPI(t, "GAMEMASTER_WATCH_INTERVAL=1h", "GAMEMASTER_EXPORT_INTERVAL=1h")
 	r.startWorker()
 	require.Eventually(t, func() bool {
 		code, _ := r.doctor()
@@ -54,12 +54,12 @@ func TestDoctorFindsNothing(t *testing.T) {
 	require.Zero(t, code)
 	for _, name := range []string{
 		"environment", "database", "migrations", "clock", "temporal", "namespace", "search attributes",
-		"workflow workers", "activity workers", "watch", "runtime manager", "fencing", "auth file",
+		"workflow workers", "activity workers", "watch", "export", "runtime manager", "fencing", "auth file",
 	} {
 		require.Equal(t, "ok", findings[name].Verdict, "%s: %v", name, findings[name])
 		require.Empty(t, findings[name].Mend)
 	}
-	require.Len(t, findings, 13)
+	require.Len(t, findings, 14)
 	require.Contains(t, findings["fencing"].Seen, "knows fencing numbers")
 	r.simulator.SetFencing(false)
 	_, findings = r.doctor()
@@ -101,6 +101,7 @@ func TestDoctorNamesEachFault(t *testing.T) {
 			mend: "temporal operator namespace create --namespace nowhere", skipped: "watch"},
 		{name: "no worker", failed: "activity workers", mend: "gamemaster worker"},
 		{name: "no watch", environ: []string{"GAMEMASTER_WATCH_INTERVAL=5m"}, failed: "watch", mend: "gamemaster worker"},
+		{name: "no export", environ: []string{"GAMEMASTER_EXPORT_INTERVAL=1m"}, failed: "export", mend: "gamemaster worker"},
 		{name: "runtime manager away", environ: []string{"RTM_URL=http://" + closed}, failed: "runtime manager", mend: "RTM_URL", skipped: "fencing"},
 		{name: "runtime manager with a password", environ: []string{"RTM_URL=http://gm:" + secret + "@" + closed}, failed: "runtime manager", mend: "RTM_URL"},
 		{name: "auth file broken", environ: []string{"GAMEMASTER_AUTH_FILE=" + broken}, failed: "auth file", mend: "gamemaster token hash"},
