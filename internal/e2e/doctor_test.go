@@ -144,7 +144,8 @@ func TestDoctorNamesMissingSearchAttributes(t *testing.T) {
 		// Temporal learns of a new namespace within seconds.
 		_, findings := r.doctor("TEMPORAL_NAMESPACE=" + namespace)
 		return findings["namespace"].Verdict == "ok" && findings["search attributes"].Verdict == "FAIL" &&
-			strings.Contains(findings["search attributes"].Mend, "search-attribute create --namespace "+namespace+" --name GameId --type Keyword") &&
+			strings.Contains(findings["search attributes"].Mend, "search-attribute create --namespace "+namespace+" --name ") &&
+			strings.Contains(findings["search attributes"].Mend, " --name GameId --type Keyword") &&
 			strings.Contains(findings["search attributes"].Seen, "GameId is missing")
 	}, patience, waitTick)
 }
