@@ -85,6 +85,7 @@ func TestTracesReplay(t *testing.T) {
 		replayer.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
 		replayer.RegisterWorkflowWithOptions(workflows.ReconcileRuntime, workflow.RegisterOptions{Name: workflows.ReconcileRuntimeType})
 		replayer.RegisterWorkflowWithOptions(workflows.ReconcileRuntimes, workflow.RegisterOptions{Name: workflows.ReconcileRuntimesType})
+		replayer.RegisterWorkflowWithOptions(workflows.ExportHistories, workflow.RegisterOptions{Name: workflows.ExportHistoriesType})
 		encoded, err := os.ReadFile(file)
 		require.NoError(t, err)
 		history, err := client.HistoryFromJSON(bytes.NewReader(encoded), client.HistoryJSONOptions{})
