@@ -44,6 +44,9 @@ type Run struct {
 	ExportedAt time.Time
 	// ReplayError is why the exported history does not replay; empty when it does.
 	ReplayError string
+	// Interventions is what people did to it, when its history was read from
+	// Temporal.
+	Interventions []Intervention
 }
 
 // ClosedPage is a page of the runs that have closed.
