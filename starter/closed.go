@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,6 +71,8 @@ func (s *Starter) History(ctx context.Context, ref history.Ref, most int) (histo
 		return history.Run{}, nil, tooLarge(run.Ref, len(document))
 	}
 	run.Events, run.Size = len(events.GetEvents()), len(document)
+	// One that was started by hand has no memo, and is a run of the patch all the same.
+	run.PatchID = cmp.Or(run.PatchID, patchOf(described.handle.GameID, events.GetEvents()))
 	run.Interventions = Interventions(run.Ref, events.GetEvents())
 	return run, document, nil
 }

@@ -19,21 +19,23 @@ var temporals = []string{"history-service", "history-resetter"}
 
 // Interventions returns what people did to a run, in order, as far as its history
 // tells. Each is told of the run in which it was done: what a run that a reset
-// made has from the run before is left out, decisions that the reset carried over
-// included. Who reset a run Temporal does not keep: it tells the reason alone.
+// made has from the run before is left out, signals and decisions that the reset
+// carried over included. Who reset a run Temporal does not keep: it tells the
+// reason alone.
 func Interventions(ref history.Ref, events []*historypb.HistoryEvent) []history.Intervention {
 	var done []history.Intervention
-	patchID := ""
+	carrying := false
 	for _, event := range events {
-		if started := event.GetWorkflowExecutionStartedEventAttributes(); started != nil {
-			patchID = patchOf(started)
-		}
 		action, by, reason := intervention(event)
-		if action == history.ActionReset {
-			// What is in front of the last one is the history of the runs before.
-			done, by = nil, byPerson(by)
-		}
-		if action == "" || (action != history.ActionReset && slices.Contains(temporals, by)) {
+		switch {
+		case action == history.ActionReset:
+			// What is in front of the last one is the history of the runs before, and
+			// what it carries over stands between it and the next workflow task.
+			done, carrying, by = nil, true, byPerson(by)
+		case event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+			carrying = false
+			continue
+		case action == "", carrying, slices.Contains(temporals, by):
 			continue
 		}
 		done = append(done, history.Intervention{
@@ -41,6 +43,7 @@ func Interventions(ref history.Ref, events []*historypb.HistoryEvent) []history.
 		})
 	}
 	gameID, _ := patch.GameOfWorkflow(ref.WorkflowID)
+	patchID := patchOf(gameID, events)
 	for i := range done {
 		done[i].PatchID, done[i].GameID = patchID, gameID
 		done[i] = done[i].Storable()
@@ -129,9 +132,13 @@ func startedByHand(started *historypb.WorkflowExecutionStartedEventAttributes) b
 	return started.GetMemo().GetFields()[workflows.MemoPatchID] == nil
 }
 
-// patchOf is the patch that a run belongs to: by its memo, or, when it was started
-// by hand, by its input.
-func patchOf(started *historypb.WorkflowExecutionStartedEventAttributes) (patchID string) {
+// patchOf is the patch that a run of a game belongs to: by its memo, or, when it
+// was started by hand, by its input, if that names a patch of the same game.
+func patchOf(gameID string, events []*historypb.HistoryEvent) (patchID string) {
+	if len(events) == 0 {
+		return ""
+	}
+	started := events[0].GetWorkflowExecutionStartedEventAttributes()
 	readMemo(started.GetMemo(), workflows.MemoPatchID, &patchID)
 	if patchID != "" {
 		return patchID
@@ -142,5 +149,8 @@ func patchOf(started *historypb.WorkflowExecutionStartedEventAttributes) (patchI
 		} `json:"request"`
 	}
 	_ = converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &input)
+	if of, ok := patch.GameOf(input.Request.PatchID); !ok || of != gameID {
+		return ""
+	}
 	return input.Request.PatchID
 }

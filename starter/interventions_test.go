@@ -99,6 +99,10 @@ func taskFailedEvent(cause enumspb.WorkflowTaskFailedCause, identity, reason str
 	}
 }
 
+func scheduledEvent() *historypb.HistoryEvent {
+	return &historypb.HistoryEvent{EventType: enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED}
+}
+
 func signalEvent(identity, name string) *historypb.HistoryEvent {
 	return &historypb.HistoryEvent{
 		EventType: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
@@ -166,8 +170,11 @@ func TestInterventions(t *testing.T) {
 			[]did{{2, history.ActionPause, "bob", "wait"}, {3, history.ActionUnpause, "bob", "wait"}},
 		},
 		"reset": {
-			[]*historypb.HistoryEvent{byHand, signalEvent("bob", "hello"), taskFailedEvent(reset, "history-service", "once more"), cancelEvent("ann", "ann: enough")},
-			[]did{{3, history.ActionReset, "", "once more"}, {4, history.ActionCancel, "ann", "enough"}},
+			[]*historypb.HistoryEvent{
+				byHand, scheduledEvent(), signalEvent("bob", "hello"), taskFailedEvent(reset, "history-service", "once more"),
+				signalEvent("bob", "carried over"), scheduledEvent(), cancelEvent("ann", "ann: enough"), scheduledEvent(),
+			},
+			[]did{{4, history.ActionReset, "", "once more"}, {7, history.ActionCancel, "ann", "enough"}},
 		},
 		"reset of a reset": {
 			[]*historypb.HistoryEvent{ours, taskFailedEvent(reset, "history-service", "one"), taskFailedEvent(reset, "bob", "two")},
@@ -176,6 +183,19 @@ func TestInterventions(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, row.want, interventions(t, row.events)) })
 	}
+}
+
+// Proves that a run which was started by hand belongs to no patch of another game,
+// and to none that has not the shape of one.
+func TestInterventionsOfNoPatch(t *testing.T) {
+	for _, named := range []string{"", "demo-1", "demo-2.aaaaaaaaaaaaaaaaaaaaaaaaaa"} {
+		byHand := startedEvent(t, false)
+		byHand.GetWorkflowExecutionStartedEventAttributes().Input = payloadsOf(t, workflows.Input{Request: patch.Request{PatchID: named}})
+		found := starter.Interventions(history.Ref{WorkflowID: patch.WorkflowID(gameID), RunID: "r"}, []*historypb.HistoryEvent{byHand})
+		require.Len(t, found, 1)
+		require.Empty(t, found[0].PatchID, named)
+	}
+	require.Empty(t, starter.Interventions(history.Ref{}, nil))
 }
 
 // Proves the same of histories that a real server wrote, in which every name was

@@ -34,8 +34,7 @@ const (
 // Intervention is what somebody did to a run: it is kept for ever, when Temporal
 // has forgotten the run and when its exported history is dropped.
 type Intervention struct {
-	// PatchID is that of the run, or, of a run that was started by hand, the one
-	// in its input; empty when there is none.
+	// PatchID is that of the run; see [Run].
 	PatchID string
 	// GameID is empty for a run under an ID that is no game's.
 	GameID string
