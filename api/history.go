@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,10 @@ const (
 	// maxHistoryRuns bounds the runs that are told: a patch has one, and one more
 	// for each reset.
 	maxHistoryRuns = 100
+
+	// maxInterventions bounds what people did that is told: a patch has a few, and
+	// whoever can send signals can send any number.
+	maxInterventions = 1000
 )
 
 // GetPatchHistory answers the events of one run of a patch: from Temporal while
@@ -41,9 +46,39 @@ func (server *Server) GetPatchHistory(
 	if err != nil {
 		return nil, err
 	}
+	interventions, err := server.interventions(ctx, request.PatchID, run)
+	if err != nil {
+		return nil, err
+	}
 	return contract.GetPatchHistory200JSONResponse{Body: contract.PatchHistory{
-		PatchID: request.PatchID, Run: toldRun(run), Runs: each(kept, toldRun), History: document,
+		PatchID: request.PatchID, Run: toldRun(run), Runs: each(kept, toldRun),
+		Interventions: each(interventions, toldIntervention), History: document,
 	}}, nil
+}
+
+// interventions is what people did to the patch, in order: what is kept of its
+// closed runs, and what run tells of itself, which need not be kept yet.
+func (server *Server) interventions(ctx context.Context, patchID string, run history.Run) ([]history.Intervention, error) {
+	all, err := server.histories.ListInterventions(ctx, patchID, maxInterventions)
+	if err != nil {
+		return nil, unavailable("list the interventions", err)
+	}
+	for _, one := range run.Interventions {
+		if !slices.ContainsFunc(all, func(kept history.Intervention) bool {
+			return kept.RunID == one.RunID && kept.EventID == one.EventID
+		}) {
+			all = append(all, one)
+		}
+	}
+	slices.SortFunc(all, func(a, b history.Intervention) int {
+		return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.RunID, b.RunID), cmp.Compare(a.EventID, b.EventID))
+	})
+	return all[max(0, len(all)-maxInterventions):], nil
+}
+
+// toldIntervention tells what somebody did.
+func toldIntervention(one history.Intervention) contract.Intervention {
+	return contract.Intervention{RunID: one.RunID, At: one.At, Action: string(one.Action), By: one.By, Reason: one.Reason}
 }
 
 // runOf is the run that is asked for: the one that is named, or the latest, also

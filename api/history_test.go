@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/mock/gomock"
@@ -33,8 +34,9 @@ type historyTold struct {
 		Events      int    `json:"events"`
 		ReplayError string `json:"replay_error"`
 	} `json:"run"`
-	Runs    []json.RawMessage `json:"runs"`
-	History json.RawMessage   `json:"history"`
+	Runs          []json.RawMessage   `json:"runs"`
+	Interventions []map[string]string `json:"interventions"`
+	History       json.RawMessage     `json:"history"`
 }
 
 // A history comes from Temporal while that has the run, from the export when it
@@ -69,6 +71,7 @@ func TestHistoryIsReadWhereItIs(t *testing.T) {
 					[]byte(`{"events":["temporal"]}`), row.past
 			}
 			h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, 100).Return(row.kept, nil)
+			h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, 1000).Return(nil, nil)
 			if row.source == "export" {
 				h.histories.EXPECT().ReadHistory(gomock.Any(), somePatch, row.run, 6<<20).Return([]byte(`{"events":["export"]}`), nil)
 			}
@@ -80,6 +83,7 @@ func TestHistoryIsReadWhereItIs(t *testing.T) {
 			require.Equal(t, row.run, told.Run.RunID)
 			require.Equal(t, row.source, told.Run.Source)
 			require.Len(t, told.Runs, len(row.kept))
+			require.NotNil(t, told.Interventions)
 			require.JSONEq(t, `{"events":["`+row.source+`"]}`, string(told.History))
 			if row.source == "export" {
 				require.Equal(t, "another step", told.Run.ReplayError)
@@ -90,6 +94,42 @@ func TestHistoryIsReadWhereItIs(t *testing.T) {
 	}
 }
 
+// What people did is told of all runs of the patch in order, of the run that
+// Temporal has also before its export, and once; beyond the bound the latest are.
+func TestInterventionsAreTold(t *testing.T) {
+	did := func(run string, event int, action history.Action) history.Intervention {
+		return history.Intervention{RunID: run, EventID: int64(event), At: *later(event), Action: action, By: "ann", Reason: "why"}
+	}
+	ask := func(kept, fresh []history.Intervention) []map[string]string {
+		h := build(t)
+		h.patcher.past = func(ref history.Ref, _ int) (history.Run, []byte, error) {
+			return history.Run{Ref: ref, PatchID: somePatch, WorkflowType: "PatchRuntime", Status: "Running", StartedAt: moment, Interventions: fresh}, []byte(`{}`), nil
+		}
+		h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, 100).Return(nil, nil)
+		h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, 1000).Return(kept, nil)
+		got := h.call(t, http.MethodGet, historyPath+"?run_id=run-2", "")
+		require.Equal(t, http.StatusOK, got.status, got.body)
+		var told historyTold
+		require.NoError(t, json.Unmarshal([]byte(got.body), &told))
+		return told.Interventions
+	}
+	told := ask([]history.Intervention{did("run-2", 3, history.ActionSignal), did("run-1", 1, history.ActionCancel)},
+		[]history.Intervention{did("run-2", 2, history.ActionReset), did("run-2", 3, history.ActionSignal)})
+	require.Len(t, told, 3)
+	require.Equal(t, map[string]string{
+		"run_id": "run-1", "at": later(1).Format(time.RFC3339Nano), "action": "cancel", "by": "ann", "reason": "why",
+	}, told[0])
+	require.Equal(t, []string{"reset", "signal"}, []string{told[1]["action"], told[2]["action"]})
+
+	var many []history.Intervention
+	for event := range 1001 {
+		many = append(many, did("run-2", event+1, history.ActionSignal))
+	}
+	told = ask(nil, many)
+	require.Len(t, told, 1000)
+	require.Equal(t, later(2).Format(time.RFC3339Nano), told[0]["at"], "the first is left out")
+}
+
 // What is nowhere is not found, what cannot be read is unavailable, and what is
 // too large is told as a fault of ours.
 func TestHistoryThatCannotBeTold(t *testing.T) {
@@ -97,6 +137,7 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 	for name, row := range map[string]struct {
 		query              string
 		list, looked, past error
+		interventions      error
 		kept               []history.Run
 		read               error
 		status             int
@@ -106,6 +147,7 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 		"no such run":            {query: "?run_id=nowhere", past: history.ErrNotFound, status: 404, code: "patch_not_found"},
 		"not exported":           {past: history.ErrNotFound, status: 404, code: "patch_not_found"},
 		"no store":               {list: errors.New("down"), status: 503, code: "service_unavailable"},
+		"no interventions":       {interventions: errors.New("down"), status: 503, code: "service_unavailable"},
 		"no Temporal, no export": {looked: away, status: 503, code: "service_unavailable"},
 		"no Temporal by then":    {past: away, status: 503, code: "service_unavailable"},
 		"export cannot be read":  {past: away, kept: []history.Run{exported("run-1")}, read: errors.New("down"), status: 503, code: "service_unavailable"},
@@ -118,7 +160,10 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 			handle := handleFor(somePatch)
 			handle.RunID = "run-1"
 			h.patcher.look = viewing(patch.View{Handle: handle}, row.looked)
-			h.patcher.past = func(history.Ref, int) (history.Run, []byte, error) { return history.Run{}, nil, row.past }
+			h.patcher.past = func(history.Ref, int) (history.Run, []byte, error) {
+				return history.Run{PatchID: somePatch}, nil, row.past
+			}
+			h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, gomock.Any()).Return(nil, row.interventions).MaxTimes(1)
 			h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, 100).Return(row.kept, row.list)
 			h.histories.EXPECT().ReadHistory(gomock.Any(), somePatch, "run-1", gomock.Any()).Return(nil, row.read).MaxTimes(1)
 			h.call(t, http.MethodGet, historyPath+row.query, "").refused(t, row.status, row.code)

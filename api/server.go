@@ -53,6 +53,7 @@ type Drift interface {
 // Histories reads what was exported of closed runs; [ports.HistoryStore] has it.
 type Histories interface {
 	ListHistories(ctx context.Context, patchID string, limit int) ([]history.Run, error)
+	ListInterventions(ctx context.Context, patchID string, limit int) ([]history.Intervention, error)
 	ReadHistory(ctx context.Context, patchID, runID string, most int) ([]byte, error)
 }
 

@@ -4,7 +4,7 @@
 -- Temporal has forgotten the run.
 CREATE TABLE run_histories (
     run_id        text        NOT NULL PRIMARY KEY,
-    -- Empty for a run that somebody started by hand.
+    -- Empty for a run that somebody started by hand about no patch.
     patch_id      text        NOT NULL,
     workflow_id   text        NOT NULL,
     workflow_type text        NOT NULL,

@@ -25,6 +25,7 @@ func TestTheAuditLogIsAppendOnly(t *testing.T) {
 		"INSERT INTO operation_chain SELECT operation_id + 1, game_id, seq + 1, hash, hash FROM operation_chain",
 		"UPDATE operation_chain_heads SET seq = seq + 1", "DELETE FROM operation_chain_heads", "TRUNCATE operation_chain_heads",
 		"INSERT INTO operation_chain_heads SELECT 'other', seq, hash FROM operation_chain_heads",
+		"UPDATE run_interventions SET identity = 'bob'", "DELETE FROM run_interventions", "TRUNCATE run_interventions",
 	} {
 		_, err := conn.Exec(t.Context(), statement)
 		var refused *pgconn.PgError

@@ -1,6 +1,7 @@
 package starter
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,8 +44,9 @@ func (s *Starter) PageClosed(ctx context.Context, since time.Time, pageToken []b
 	return page, nil
 }
 
-// History returns a run, open or closed, with its history as the SDK's JSON, which
-// is also what `temporal workflow show --output json` prints. It returns
+// History returns a run, open or closed, with what people did to it and with its
+// history as the SDK's JSON, which is also what `temporal workflow show --output
+// json` prints. It returns
 // [history.ErrNotFound] when Temporal has forgotten the run, [history.ErrTooLarge]
 // when the JSON has more than most bytes, and a [*patch.Refusal] with
 // service_unavailable when Temporal cannot say.
@@ -69,6 +71,9 @@ func (s *Starter) History(ctx context.Context, ref history.Ref, most int) (histo
 		return history.Run{}, nil, tooLarge(run.Ref, len(document))
 	}
 	run.Events, run.Size = len(events.GetEvents()), len(document)
+	// One that was started by hand has no memo, and is a run of the patch all the same.
+	run.PatchID = cmp.Or(run.PatchID, patchOf(described.handle.GameID, events.GetEvents()))
+	run.Interventions = Interventions(run.Ref, events.GetEvents())
 	return run, document, nil
 }
 

@@ -635,6 +635,34 @@ type Image struct {
 // Example: registry.example/galaxy/engine:1.4.3
 type ImageRef = string
 
+// Intervention defines model for Intervention.
+type Intervention struct {
+	// Action `start`, `cancel`, `reset`, `terminate`, `retry`, `abandon`, `signal`, `pause` or `unpause`; there may be others.
+	// `start` is a run that was not asked for here.
+	//
+	//
+	// Example: cancel
+	Action string `json:"action"`
+
+	// At Example: 2026-03-01T12:00:02Z
+	At time.Time `json:"at"`
+
+	// By Who was let in here, or what somebody's client told Temporal that it is. Empty when Temporal does not know, as with
+	// every reset.
+	//
+	//
+	// Example: ann
+	By string `json:"by"`
+
+	// Reason Why, as far as it was said; of a signal its name.
+	//
+	// Example: wrong version
+	Reason string `json:"reason"`
+
+	// RunID Example: 0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11
+	RunID string `json:"run_id"`
+}
+
 // NextCursor Gives the next page; missing on the last one.
 //
 // Example: eyJ0IjoiMjAyNi0wMy0wMVQxMjowMDowMFoiLCJrIjoiZGVtby0xIn0
@@ -867,6 +895,10 @@ type PatchHistory struct {
 	//
 	// Example: {"events":[{"eventId":"1","eventTime":"2026-03-01T12:00:00Z","eventType":"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}]}
 	History json.RawMessage `json:"history"`
+
+	// Interventions What people did to all runs of the patch, in order, at most the latest 1000: of a run that has closed for ever, of
+	// an open one when it is the run.
+	Interventions []Intervention `json:"interventions"`
 
 	// PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
 	PatchID PatchID    `json:"patch_id"`

@@ -38,8 +38,8 @@ func (c *patchesHistoryCommand) Run(p *process) error {
 	})
 }
 
-// printHistory prints the run and its timeline: when, the event's number, what
-// happened, and the detail.
+// printHistory prints the run, what people did to it and to the other runs of the
+// patch, and its timeline: when, the event's number, what happened, and the detail.
 func printHistory(p *process, told client.PatchHistory, events *historypb.History) {
 	run := told.Run
 	replays := ""
@@ -53,6 +53,9 @@ func printHistory(p *process, told client.PatchHistory, events *historypb.Histor
 		field{"patch", told.PatchID}, field{"workflow", run.WorkflowID}, field{"run", run.RunID}, field{"closed as", run.Status},
 		field{"from", run.Source}, field{"exported", run.ExportedAt}, field{"replays", replays},
 	)
+	for _, one := range told.Interventions {
+		fmt.Fprintln(p.stdout, interventionText(one, run.RunID))
+	}
 	t := timeline{steps: map[int64]*step{}}
 	for _, event := range events.GetEvents() {
 		what, detail := t.tell(event)
@@ -67,4 +70,26 @@ func printHistory(p *process, told client.PatchHistory, events *historypb.Histor
 			fmt.Fprintf(p.stdout, "another run: --run %s, %s at %s\n", printable(other.RunID), printable(other.Status), textOf(other.ClosedAt))
 		}
 	}
+}
+
+// interventionText tells what somebody did, and to which run, unless it is the one
+// that is shown.
+func interventionText(one client.Intervention, shown string) string {
+	words := map[string]string{
+		"start": "started by hand", "cancel": "cancel requested", "terminate": "terminated", "pause": "paused", "unpause": "unpaused",
+	}
+	text := one.Action
+	if word, known := words[one.Action]; known {
+		text = word
+	}
+	if one.By != "" {
+		text += " by " + one.By
+	}
+	if one.Reason != "" {
+		text += ": " + one.Reason
+	}
+	if one.RunID != shown {
+		text += " (run " + one.RunID + ")"
+	}
+	return one.At.UTC().Format("2006-01-02 15:04:05.000Z") + "       " + cell(text, 1500)
 }

@@ -23,12 +23,16 @@ func historyAnswer(t *testing.T, name, replayError string) (answer, history stri
 	run := `{"run_id":"r1","workflow_id":"patch-runtime/demo-1","workflow_type":"PatchRuntime","status":"Completed","source":"export","events":1,
 		"exported_at":"2026-03-01T12:01:00Z","replay_error":"` + replayError + `"}`
 	return `{"patch_id":"` + patchID + `","run":` + run + `,"runs":[` + run + `,{"run_id":"r0","workflow_id":"w","workflow_type":"PatchRuntime",
-		"status":"Terminated","source":"export","events":1,"closed_at":"2026-03-01T12:00:00Z"}],"history":` + string(text) + `}`, string(text)
+		"status":"Terminated","source":"export","events":1,"closed_at":"2026-03-01T12:00:00Z"}],
+		"interventions":[{"run_id":"r0","at":"2026-03-01T11:59:58Z","action":"cancel","by":"ann","reason":"wrong\\u001b game"},
+		{"run_id":"r0","at":"2026-03-01T11:59:59.5Z","action":"terminate","by":"bob@host","reason":"it hung"},
+		{"run_id":"r1","at":"2026-03-01T12:00:01Z","action":"reset","by":"","reason":"once more"},
+		{"run_id":"r1","at":"2026-03-01T12:00:02Z","action":"signal","by":"bob@host","reason":""}],"history":` + string(text) + `}`, string(text)
 }
 
 // TestPatchesHistory proves that the timeline tells each step with its tries and
-// what went wrong, operators' decisions and the end; that other runs are named;
-// and that --json prints the events as they are.
+// what went wrong, operators' decisions and the end; that what people did stands
+// before it, with who and why; that other runs are named; and that --json prints the events as they are.
 func TestPatchesHistory(t *testing.T) {
 	t.Parallel()
 	path := "GET /patches/" + patchID + "/history"
@@ -42,10 +46,17 @@ func TestPatchesHistory(t *testing.T) {
 		s := newServer(t, map[string][]reply{path: {ok(answer)}, path + "?run_id=r1": {ok(answer)}})
 		code, stdout, stderr := s.run(cli.Shell{}, "patches", "history", patchID)
 		require.Zero(t, code, stderr)
+		require.NotContains(t, stdout, "\u001b")
 		for _, text := range append(says, "another run: --run r0, Terminated at 2026-03-01 12:00:00Z") {
 			require.Contains(t, stdout, text, name)
 		}
 		require.NotContains(t, stdout, "--run r1")
+		for _, text := range []string{
+			"2026-03-01 11:59:58.000Z       cancel requested by ann: wrong", "2026-03-01 11:59:59.500Z       terminated by bob@host: it hung (run r0)\n",
+			"2026-03-01 12:00:01.000Z       reset: once more\n", "2026-03-01 12:00:02.000Z       signal by bob@host\n",
+		} {
+			require.Contains(t, stdout, text, name)
+		}
 		code, stdout, stderr = s.run(cli.Shell{}, "patches", "history", patchID, "--json", "--run", "r1")
 		require.Zero(t, code, stderr)
 		require.JSONEq(t, history, stdout)

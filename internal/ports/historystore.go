@@ -14,8 +14,8 @@ import (
 // HistoryStore keeps the histories of closed runs.
 type HistoryStore interface {
 	// Keep stores the history of run, whose Size and ExportedAt are not looked
-	// at, and takes it off the misses. A run that is kept already keeps what it
-	// has.
+	// at, with what people did to it, and takes it off the misses. A run that is
+	// kept already keeps what it has.
 	Keep(ctx context.Context, run history.Run, document []byte) error
 	// Unkept returns those of runs that are neither kept nor missed, in order.
 	Unkept(ctx context.Context, runs []history.Ref) ([]history.Ref, error)
@@ -39,8 +39,14 @@ type HistoryStore interface {
 	// has more than most bytes.
 	ReadHistory(ctx context.Context, patchID, runID string, most int) ([]byte, error)
 
+	// ListInterventions returns what people did to the kept runs of a patch, also
+	// to those whose histories were dropped since, the latest first, at most limit
+	// of it.
+	ListInterventions(ctx context.Context, patchID string, limit int) ([]history.Intervention, error)
+
 	// PruneHistories drops at most limit histories of runs that closed before an
-	// instant, the oldest first, and returns how many it were.
+	// instant, the oldest first, and returns how many it were. What people did to
+	// the runs stays.
 	PruneHistories(ctx context.Context, before time.Time, limit int) (int, error)
 }
 

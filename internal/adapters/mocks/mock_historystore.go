@@ -71,6 +71,21 @@ func (mr *MockHistoryStoreMockRecorder) ListHistories(ctx, patchID, limit any) *
 	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ListHistories", reflect.TypeOf((*MockHistoryStore)(nil).ListHistories), ctx, patchID, limit)
 }
 
+// ListInterventions mocks base method.
+func (m *MockHistoryStore) ListInterventions(ctx context.Context, patchID string, limit int) ([]history.Intervention, error) {
+	m.ctrl.T.Helper()
+	ret := m.ctrl.Call(m, "ListInterventions", ctx, patchID, limit)
+	ret0, _ := ret[0].([]history.Intervention)
+	ret1, _ := ret[1].(error)
+	return ret0, ret1
+}
+
+// ListInterventions indicates an expected call of ListInterventions.
+func (mr *MockHistoryStoreMockRecorder) ListInterventions(ctx, patchID, limit any) *gomock.Call {
+	mr.mock.ctrl.T.Helper()
+	return mr.mock.ctrl.RecordCallWithMethodType(mr.mock, "ListInterventions", reflect.TypeOf((*MockHistoryStore)(nil).ListInterventions), ctx, patchID, limit)
+}
+
 // Mark mocks base method.
 func (m *MockHistoryStore) Mark(ctx context.Context, name string) (time.Time, error) {
 	m.ctrl.T.Helper()

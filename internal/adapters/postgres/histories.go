@@ -16,7 +16,7 @@ import (
 	"galaxy/gamemaster/internal/ports"
 )
 
-// Histories implements [ports.HistoryStore] on run_histories and its two
+// Histories implements [ports.HistoryStore] on run_histories and its three
 // companions.
 type Histories struct {
 	pool *pgxpool.Pool
@@ -28,10 +28,14 @@ var _ ports.HistoryStore = (*Histories)(nil)
 func NewHistories(pool *pgxpool.Pool) *Histories { return &Histories{pool: pool} }
 
 var (
-	// In one statement, so that a run is kept or missed and never both.
+	// In one statement, so that a run is kept or missed and never both, and what
+	// people did to it is kept with its history or not at all.
 	keepHistory = command{
 		"keep history",
-		`WITH found AS (DELETE FROM run_history_misses WHERE run_id = $1)
+		`WITH found AS (DELETE FROM run_history_misses WHERE run_id = $1),
+			told AS (INSERT INTO run_interventions (run_id, event_id, patch_id, game_id, at, action, identity, reason)
+				SELECT $1, * FROM unnest($12::bigint[], $13::text[], $14::text[], $15::timestamptz[], $16::text[], $17::text[], $18::text[])
+				ON CONFLICT (run_id, event_id) DO NOTHING)
 			INSERT INTO run_histories (run_id, patch_id, workflow_id, workflow_type, status, started_at, closed_at,
 				events, size, history, exported_at, replay_error)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, clock_timestamp(), $11)
@@ -77,6 +81,13 @@ var (
 		scanHistory,
 	}
 
+	listInterventions = query[history.Intervention]{
+		"list interventions",
+		`SELECT patch_id, game_id, run_id, event_id, at, action, identity, reason FROM run_interventions
+			WHERE patch_id = $1 AND patch_id <> '' ORDER BY at DESC, run_id DESC, event_id DESC LIMIT $2`,
+		scanIntervention,
+	}
+
 	readHistory = query[storedHistory]{
 		"read history",
 		`SELECT size, CASE WHEN size <= $3 THEN history END FROM run_histories WHERE run_id = $2 AND patch_id = $1 AND patch_id <> ''`,
@@ -103,8 +114,14 @@ func scanHistory(row pgx.CollectableRow) (history.Run, error) {
 	return run, err
 }
 
-// Keep stores the history of run by gzip, and takes the run off the misses. A run
-// that is kept already keeps what it has. A document beyond [history.MaxSize] is
+func scanIntervention(row pgx.CollectableRow) (history.Intervention, error) {
+	one, err := pgx.RowToStructByPos[history.Intervention](row)
+	one.At = one.At.UTC()
+	return one, err
+}
+
+// Keep stores the history of run by gzip with what people did to it, and takes the
+// run off the misses. A run that is kept already keeps what it has. A document beyond [history.MaxSize] is
 // [history.ErrTooLarge].
 func (s *Histories) Keep(ctx context.Context, run history.Run, document []byte) error {
 	if len(document) > history.MaxSize {
@@ -121,9 +138,38 @@ func (s *Histories) Keep(ctx context.Context, run history.Run, document []byte) 
 	if err := writer.Close(); err != nil {
 		return fmt.Errorf("%s: %w", keepHistory.op, err)
 	}
-	_, err := keepHistory.run(ctx, s.pool, run.RunID, run.PatchID, run.WorkflowID, run.WorkflowType, run.Status,
-		stamp(run.StartedAt), stamp(run.ClosedAt), run.Events, len(document), compressed.Bytes(), run.ReplayError)
+	arguments := append([]any{
+		run.RunID, run.PatchID, run.WorkflowID, run.WorkflowType, run.Status,
+		stamp(run.StartedAt), stamp(run.ClosedAt), run.Events, len(document), compressed.Bytes(), run.ReplayError,
+	}, interventionColumns(run.Interventions)...)
+	_, err := keepHistory.run(ctx, s.pool, arguments...)
 	return err
+}
+
+// interventionColumns returns the interventions by column, as keepHistory takes them.
+func interventionColumns(interventions []history.Intervention) []any {
+	events, at := make([]int64, len(interventions)), make([]time.Time, len(interventions))
+	var texts [5][]string
+	for i := range texts {
+		texts[i] = make([]string, len(interventions))
+	}
+	for i, one := range interventions {
+		one = one.Storable()
+		events[i], at[i] = one.EventID, stamp(one.At)
+		for column, text := range [...]string{one.PatchID, one.GameID, string(one.Action), one.By, one.Reason} {
+			texts[column][i] = text
+		}
+	}
+	return []any{events, texts[0], texts[1], at, texts[2], texts[3], texts[4]}
+}
+
+// ListInterventions returns at most limit of what people did to the closed runs of
+// a patch, the latest first.
+func (s *Histories) ListInterventions(ctx context.Context, patchID string, limit int) ([]history.Intervention, error) {
+	if err := checkText(listInterventions.op, patchID); err != nil {
+		return nil, err
+	}
+	return listInterventions.all(ctx, s.pool, patchID, limit)
 }
 
 // Unkept returns those of runs that are neither kept nor missed, in order.

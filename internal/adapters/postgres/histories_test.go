@@ -64,6 +64,58 @@ func TestKeepHistory(t *testing.T) {
 	require.ErrorIs(t, store.Keep(t.Context(), newHistory("p", "r4"), make([]byte, history.MaxSize+1)), history.ErrTooLarge)
 }
 
+// Proves that what people did to a run is kept with its history, once, comes back
+// the latest first and for its own patch only, is cut to what a column holds, and
+// stays when the history is dropped; and that neither is kept without the other.
+func TestInterventionsStay(t *testing.T) {
+	store := postgres.NewHistories(newPool(t))
+	did := func(run string, event int64, action history.Action) history.Intervention {
+		return history.Intervention{
+			PatchID: "p", GameID: "g", RunID: run, EventID: event, At: at(int(event)).UTC().Truncate(time.Microsecond),
+			Action: action, By: "ann", Reason: "wröng",
+		}
+	}
+	keep := func(run string, interventions ...history.Intervention) error {
+		kept := newHistory("p", run)
+		kept.Interventions = interventions
+		return store.Keep(t.Context(), kept, []byte(`{}`))
+	}
+	long := did("r1", 7, history.ActionCancel)
+	long.By, long.Reason = strings.Repeat("ü", 300), "a\x00b"
+	require.NoError(t, keep("r1", did("r1", 5, history.ActionSignal), long))
+	require.NoError(t, keep("r1", did("r1", 5, history.ActionTerminate), long), "again")
+	require.NoError(t, keep("r2", did("r2", 3, history.ActionReset)))
+	other := did("r3", 1, history.ActionStart)
+	other.PatchID = "another"
+	nobodys := other
+	nobodys.PatchID, nobodys.EventID = "", 2
+	require.NoError(t, keep("r3", other, nobodys))
+	require.ErrorIs(t, keep("r4", did("r4", 1, "explode")), ports.ErrInvalidInput)
+	left, err := store.Unkept(t.Context(), []history.Ref{{RunID: "r3"}, {RunID: "r4"}})
+	require.NoError(t, err)
+	require.Equal(t, []history.Ref{{RunID: "r4"}}, left)
+
+	removed, err := store.PruneHistories(t.Context(), moment.Add(time.Hour), 10)
+	require.NoError(t, err)
+	require.Equal(t, 3, removed)
+	for _, row := range []struct {
+		patchID string
+		limit   int
+		want    []history.Intervention
+	}{
+		{"p", 10, []history.Intervention{long.Storable(), did("r1", 5, history.ActionSignal), did("r2", 3, history.ActionReset)}},
+		{"p", 1, []history.Intervention{long.Storable()}},
+		{"another", 10, []history.Intervention{other}},
+		{"", 10, []history.Intervention{}},
+	} {
+		found, err := store.ListInterventions(t.Context(), row.patchID, row.limit)
+		require.NoError(t, err)
+		require.Equal(t, row.want, found)
+	}
+	_, err = store.ListInterventions(t.Context(), "p\x00", 1)
+	require.ErrorIs(t, err, ports.ErrInvalidInput)
+}
+
 // Proves that a history which was changed in its place is not taken for whole.
 func TestSpoiledHistoryIsTold(t *testing.T) {
 	pool := newPool(t)

@@ -44,7 +44,8 @@ const (
 	idleGuards = `SELECT on_table || ': ' || name FROM (VALUES
 			('operation_log', 'operation_log_chain'), ('operation_log', 'operation_log_refuse'),
 			('operation_chain', 'operation_chain_refuse'), ('operation_chain', 'operation_chain_refuse_insert'),
-			('operation_chain_heads', 'operation_chain_heads_refuse'), ('operation_chain_heads', 'operation_chain_heads_refuse_write')
+			('operation_chain_heads', 'operation_chain_heads_refuse'), ('operation_chain_heads', 'operation_chain_heads_refuse_write'),
+			('run_interventions', 'run_interventions_refuse')
 		) AS wanted (on_table, name)
 		WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = on_table::regclass AND t.tgname = name AND t.tgenabled IN ('O', 'A'))
 		ORDER BY 1`

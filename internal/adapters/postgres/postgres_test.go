@@ -266,6 +266,7 @@ func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 		"histories.Mark":    func(ctx context.Context) error { _, err := histories.Mark(ctx, "x"); return err },
 		"histories.SetMark": func(ctx context.Context) error { return histories.SetMark(ctx, "x", moment) },
 		"histories.List":    func(ctx context.Context) error { _, err := histories.ListHistories(ctx, "p", 1); return err },
+		"histories.Did":     func(ctx context.Context) error { _, err := histories.ListInterventions(ctx, "p", 1); return err },
 		"histories.Read":    func(ctx context.Context) error { _, err := histories.ReadHistory(ctx, "p", "r", 1); return err },
 		"histories.Prune":   func(ctx context.Context) error { _, err := histories.PruneHistories(ctx, moment, 1); return err },
 		"log.VerifyChain": func(ctx context.Context) error {
@@ -307,7 +308,7 @@ func TestCancelledContext(t *testing.T) {
 	entries, err := postgres.NewOperationLog(pool).ListByGame(t.Context(), "g", 10)
 	require.NoError(t, err)
 	require.Empty(t, entries)
-	for _, table := range []string{"idempotency_keys", "runtime_fences", "drift_findings", "drift_passes", "run_histories", "run_history_misses", "run_history_marks"} {
+	for _, table := range []string{"idempotency_keys", "runtime_fences", "drift_findings", "drift_passes", "run_histories", "run_history_misses", "run_history_marks", "run_interventions"} {
 		require.Zero(t, count(t, pool, table), table)
 	}
 }

@@ -27,7 +27,8 @@ type Ref struct {
 // Run is a run whose history is kept, or that Temporal still has.
 type Run struct {
 	Ref
-	// PatchID is empty for a run that was started by hand.
+	// PatchID is empty for a run that was started by hand and names no patch of its
+	// game.
 	PatchID      string
 	WorkflowType string
 	// Status is how it closed, such as Completed or Terminated; Running while it
@@ -44,6 +45,9 @@ type Run struct {
 	ExportedAt time.Time
 	// ReplayError is why the exported history does not replay; empty when it does.
 	ReplayError string
+	// Interventions is what people did to it, when its history was read from
+	// Temporal.
+	Interventions []Intervention
 }
 
 // ClosedPage is a page of the runs that have closed.
