@@ -17,7 +17,7 @@ import (
 func TestDocs(t *testing.T) {
 	operations := operationsOf(t, stack.api+"/openapi.yaml")
 	require.Contains(t, operations, "listDrift")
-	require.Contains(t, operations, "getPatch")
+	require.Contains(t, operations, "getPatchHistory")
 	p := open(t, stack.api+"/docs/")
 	for _, operation := range operations {
 		block := `[id$="-` + operation + `"]`
@@ -26,6 +26,8 @@ func TestDocs(t *testing.T) {
 	}
 	p.await("the page of drift", `(e => (e.scrollIntoView(), true))(document.querySelector('[id$="-listDrift"]'))`)
 	p.shot("docs_drift")
+	p.await("the page of histories", `(e => (e.scrollIntoView(), true))(document.querySelector('[id$="-getPatchHistory"]'))`)
+	p.shot("docs_history")
 	require.Empty(t, p.foreign(stack.api), "loaded from elsewhere")
 }
 
