@@ -61,7 +61,8 @@ func rooms() []room {
 			path: "starter", inside: []string{"workflows", domain},
 			outside: []string{
 				sdk + "client", sdk + "converter", sdk + "temporal", "go.temporal.io/api/...", "google.golang.org/grpc",
-				"google.golang.org/protobuf/types/known/durationpb",
+				"google.golang.org/protobuf/types/known/durationpb", "google.golang.org/protobuf/encoding/protojson",
+				"google.golang.org/protobuf/proto",
 			},
 		},
 		{path: "api/contract", outside: []string{gin, gin + "/...", codegen}},
@@ -70,6 +71,8 @@ func rooms() []room {
 			outside: []string{
 				gin, gin + "/...", "github.com/google/uuid", "golang.org/x/time/rate",
 				"github.com/getkin/kin-openapi/...", "github.com/swaggest/swgui", "github.com/swaggest/swgui/...",
+				// The API of traces, which does nothing by itself.
+				"go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/attribute",
 			},
 		},
 		{path: "client"},
@@ -80,10 +83,20 @@ func rooms() []room {
 				"github.com/goccy/go-yaml/...", "github.com/goccy/go-yaml", "golang.org/x/time/rate",
 			},
 		},
-		{path: "worker", inside: []string{"workflows", "activities"}, outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor"}},
+		{
+			path: "worker", inside: []string{"workflows", "activities", domain},
+			outside: []string{sdk + "worker", sdk + "client", sdk + "workflow", sdk + "interceptor", sdk + "log", "go.temporal.io/api/history/v1"},
+		},
 		{path: "migrations", outside: []string{"github.com/pressly/goose/v3/...", "github.com/pressly/goose/v3", pgx}},
 		{path: "internal/config", inside: []string{domain}, outside: []string{"github.com/caarlos0/env/v11"}},
-		{path: "internal/telemetry", inside: []string{domain}, outside: []string{sdk + "log", "github.com/prometheus/client_golang/..."}},
+		{
+			path: "internal/telemetry", inside: []string{domain},
+			outside: []string{
+				sdk + "log", sdk + "client", sdk + "contrib/opentelemetry", "github.com/prometheus/client_golang/...",
+				"github.com/prometheus/otlptranslator", "go.opentelemetry.io/otel/...", "github.com/exaring/otelpgx", pgx,
+				sdk + "interceptor", gin, "go.opentelemetry.io/contrib/instrumentation/...",
+			},
+		},
 		{path: "internal/devstack/rtmsim"},
 		{
 			path: "internal/devstack", inside: []string{"internal/devstack/rtmsim"},
@@ -108,6 +121,7 @@ func rooms() []room {
 		{path: "internal/drill/matrix"},
 		{path: "internal/drill/planted"},
 		{path: "internal/e2e"},
+		{path: "internal/browser"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}
 }

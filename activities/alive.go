@@ -26,9 +26,26 @@ const HandBackAfter = 5 * time.Second
 // alive reports heartbeats until done is called: they carry a cancellation to
 // the step and tell a dead worker from a slow Runtime Manager. The returned
 // context also ends when the worker stops.
+//
+// They carry the count of attempts as well. Temporal counts them anew when an
+// operator resets the step in its UI: one that took itself for the first would
+// not look before it calls, and would call with a fencing number that Runtime
+// Manager has seen the successors of, which ends the patch. The count is lost
+// when the operator has the heartbeat details reset too.
 func alive(ctx context.Context) (_ context.Context, done func()) {
-	return aliveWith(ctx, func() []any { return nil })
+	tried := attempt(ctx)
+	var before int
+	if activity.HasHeartbeatDetails(ctx) && activity.GetHeartbeatDetails(ctx, &before) == nil {
+		tried = max(tried, before+1)
+	}
+	ctx = context.WithValue(ctx, attemptKey{}, tried)
+	// At once, so that it is there before the step calls anybody.
+	activity.RecordHeartbeat(ctx, tried)
+	return aliveWith(ctx, func() []any { return []any{tried} })
 }
+
+// attemptKey is where alive keeps the attempt for [attempt].
+type attemptKey struct{}
 
 // aliveWith is alive for a step that has something to tell with each heartbeat;
 // details is called beside the step.

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 	"go.uber.org/mock/gomock"
 
 	"galaxy/gamemaster/activities"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
 )
 
@@ -66,6 +68,48 @@ func TestPatchContainerAfterAReset(t *testing.T) {
 		r.rtm.EXPECT().Fence(gomock.Any(), gomock.Any()).Return(&ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 503})
 		_, err := r.do(r.steps.PatchContainer, in)
 		requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
+	})
+}
+
+// TestPatchContainerOfAResetStep proves that a step whose attempts an operator
+// had counted anew goes on where it was: it looks before it calls, calls with a
+// fencing number above those of its earlier attempts, and does not say of a
+// failure that nothing was called.
+func TestPatchContainerOfAResetStep(t *testing.T) {
+	const earlier, base = 3, 100
+	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch", Fence: base}
+	on := func(image string) ports.Container {
+		return ports.Container{GameID: "g", ImageRef: image, Status: "running"}
+	}
+	t.Run("not done yet", func(t *testing.T) {
+		r := newRig(t)
+		r.env.SetHeartbeatDetails(earlier)
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+		gomock.InOrder(
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("old"), nil),
+			r.rtm.EXPECT().Patch(gomock.Any(), ports.RTMPatchInput{
+				GameID: "g", ImageRef: "new", IdempotencyKey: in.IdempotencyKey, Fence: patch.Fence(base, earlier+1),
+			}).Return(nil),
+			r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(on("new"), nil),
+		)
+		value, err := r.do(r.steps.PatchContainer, in)
+		require.NoError(t, err)
+		var result activities.PatchContainerResult
+		require.NoError(t, value.Get(&result))
+		require.Equal(t, activities.PatchContainerResult{RunID: testRun, Attempt: earlier + 1}, result)
+	})
+	t.Run("the game was stopped meanwhile", func(t *testing.T) {
+		r := newRig(t)
+		r.env.SetHeartbeatDetails(earlier)
+		stopped := running
+		stopped.Status = runtime.StatusStopped
+		r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(stopped, nil)
+		_, err := r.do(r.steps.PatchContainer, in)
+		var failure *temporal.ApplicationError
+		require.ErrorAs(t, err, &failure)
+		var details activities.FailureDetails
+		require.NoError(t, failure.Details(&details))
+		require.Equal(t, activities.FailureDetails{Attempt: earlier + 1}, details)
 	})
 }
 

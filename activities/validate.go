@@ -76,7 +76,14 @@ func (a *Activities) ValidateVersion(ctx context.Context, input ValidateVersionI
 
 func runID(ctx context.Context) string { return activity.GetInfo(ctx).WorkflowExecution.RunID }
 
-func attempt(ctx context.Context) int { return int(activity.GetInfo(ctx).Attempt) }
+// attempt is the try of the step, from one: what [alive] has counted, or else
+// Temporal.
+func attempt(ctx context.Context) int {
+	if counted, ok := ctx.Value(attemptKey{}).(int); ok {
+		return counted
+	}
+	return int(activity.GetInfo(ctx).Attempt)
+}
 
 // tookOver reports whether the step's run took the place of firstRunID after a
 // reset. A run whose first is not known is its own.

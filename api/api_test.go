@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"galaxy/gamemaster/internal/devstack/stacktest"
+	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -37,6 +38,7 @@ type fakePatcher struct {
 	// steer answers all three ways of steering.
 	steer func(context.Context, string, patch.Command) (patch.Handle, error)
 	list  func(context.Context, patch.OpenQuery) (patch.OpenPage, error)
+	past  func(history.Ref, int) (history.Run, []byte, error)
 
 	mu         sync.Mutex
 	starts     []patch.Request
@@ -108,6 +110,13 @@ func (fake *fakePatcher) steered(ctx context.Context, patchID string, command pa
 		return fake.steer(ctx, patchID, command)
 	}
 	return handleFor(patchID), nil
+}
+
+func (fake *fakePatcher) History(_ context.Context, run history.Ref, most int) (history.Run, []byte, error) {
+	if fake.past != nil {
+		return fake.past(run, most)
+	}
+	return history.Run{}, nil, history.ErrNotFound
 }
 
 func (fake *fakePatcher) ListOpen(ctx context.Context, query patch.OpenQuery) (patch.OpenPage, error) {

@@ -36,6 +36,7 @@ type house struct {
 	audit     *mocks.MockOperationPager
 	keys      *mocks.MockIdempotencyKeyStore
 	drift     *mocks.MockDriftPager
+	histories *mocks.MockHistoryStore
 	server    *api.Server
 	log       *lockedBuffer
 	url       string
@@ -73,13 +74,14 @@ func furnish(t testing.TB) (*house, api.Options) {
 		audit:     mocks.NewMockOperationPager(controller),
 		keys:      mocks.NewMockIdempotencyKeyStore(controller),
 		drift:     mocks.NewMockDriftPager(controller),
+		histories: mocks.NewMockHistoryStore(controller),
 		log:       &lockedBuffer{},
 	}
 	return h, api.Options{
 		Patcher: h.patcher,
 		Stores: api.Stores{
 			Runtimes: h.runtimes, RuntimePages: h.pages, Registrar: h.registrar,
-			Versions: h.versions, Operations: h.audit, Keys: h.keys, Drift: h.drift,
+			Versions: h.versions, Operations: h.audit, Keys: h.keys, Drift: h.drift, Histories: h.histories,
 		},
 		Gate:   gateOf(t, tokenOf("admin", secret, auth.Scopes()...)),
 		Logger: slog.New(slog.NewJSONHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -59,6 +59,7 @@ func requestID(c *gin.Context) string { return c.GetString(keyRequestID) }
 // its body, and of its path only what was checked.
 func (server *Server) record(c *gin.Context) {
 	began := time.Now()
+	withSubject(c)
 	defer func() {
 		level := slog.LevelInfo
 		if probes(c.FullPath()) || gone(c) {
@@ -75,9 +76,9 @@ func (server *Server) record(c *gin.Context) {
 		if caller := c.GetString(keyCaller); caller != "" {
 			attrs = append(attrs, slog.String("caller", caller))
 		}
-		if gameID := loggedGame(c); gameID != "" {
-			attrs = append(attrs, slog.String("game_id", gameID))
-		}
+		ids := subjectIDs(c)
+		attrs = append(attrs, ids...)
+		markSpan(c, ids)
 		server.logger.LogAttrs(c.Request.Context(), level, "request", attrs...)
 	}()
 	c.Next()

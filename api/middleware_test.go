@@ -46,9 +46,13 @@ func TestAccessLog(t *testing.T) {
 	require.Contains(t, line, "duration")
 	delete(line, "duration")
 	delete(line, "time")
+	patchID, _ := line["patch_id"].(string)
+	require.True(t, strings.HasPrefix(patchID, "demo-1."), patchID)
+	delete(line, "patch_id")
 	require.Equal(t, map[string]any{
 		"level": "INFO", "msg": "request", "method": "POST", "route": "/api/v1/internal/runtimes/:game_id/patch",
 		"status": 200.0, "request_id": "r-1", "caller": "admin", "game_id": "demo-1",
+		"workflow_id": "patch-runtime/demo-1", "run_id": "run-1",
 	}, line)
 
 	h.do(t, http.MethodPost, "/api/v1/internal/runtimes/CANARY/patch", goodBody)

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 
+	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
@@ -24,6 +25,11 @@ type Patcher interface {
 	// Look returns what is known of the patch, or [patch.ErrNotFound] when no
 	// patch has the id.
 	Look(ctx context.Context, patchID string) (patch.View, error)
+
+	// History returns a run, open or closed, with its history as JSON. It returns
+	// [history.ErrNotFound] when Temporal has forgotten the run, and
+	// [history.ErrTooLarge] when the JSON has more than most bytes.
+	History(ctx context.Context, run history.Ref, most int) (history.Run, []byte, error)
 
 	// Reconcile starts the reconciliation or joins the open one of the same mode,
 	// and is refused as Start is.

@@ -93,24 +93,26 @@ func (server *Server) patch(ctx context.Context, a asked) (patchTold, error) {
 		return patchTold{}, err
 	}
 	if started.result != nil {
-		return concluded(started.handle, *started.result, nil)
+		about(ctx, started.handle)
+		return server.concluded(started.handle, *started.result, nil)
 	}
 	return server.outcome(ctx, a, started.handle)
 }
 
 // outcome waits for the end of a run as long as the caller prefers.
 func (server *Server) outcome(ctx context.Context, a asked, handle patch.Handle) (patchTold, error) {
+	about(ctx, handle)
 	caller := callerOf(ctx).Name
 	wait, applied, done := server.patience(preferenceOf(a.prefer))
 	defer done()
 	if wait == 0 {
-		return accepted(a.open(handle), applied), nil
+		return server.accepted(a.open(handle), applied), nil
 	}
 	result, err := server.await(ctx, handle, wait)
 	switch reason, refused := errors.AsType[*patch.Refusal](err); {
 	case err == nil:
 		server.keep(ctx, a, caller, result)
-		return concluded(handle, result, applied)
+		return server.concluded(handle, result, applied)
 	case refused && reason.Code != patch.CodeServiceUnavailable:
 		return patchTold{}, told(reason).of(handle)
 	case errors.Is(err, patch.ErrNotFound):
@@ -118,7 +120,7 @@ func (server *Server) outcome(ctx context.Context, a asked, handle patch.Handle)
 	default:
 		// Whatever keeps us from seeing its end, the patch goes on: the
 		// truth is that it was accepted and where to look for it.
-		return accepted(a.open(handle), applied), nil
+		return server.accepted(a.open(handle), applied), nil
 	}
 }
 
@@ -130,10 +132,10 @@ func (server *Server) forgotten(ctx context.Context, a asked, caller string, han
 		return patchTold{}, patcherFault("look at the patch", err).of(handle)
 	}
 	if view.Result == nil {
-		return accepted(a.open(view.Handle), nil), nil
+		return server.accepted(a.open(view.Handle), nil), nil
 	}
 	server.keep(ctx, a, caller, *view.Result)
-	return concluded(view.Handle, *view.Result, nil)
+	return server.concluded(view.Handle, *view.Result, nil)
 }
 
 // planned is the answer to a dry run.
@@ -150,22 +152,22 @@ func (server *Server) planned(ctx context.Context, a asked) (patchTold, error) {
 }
 
 // concluded tells how the patch ended.
-func concluded(handle patch.Handle, result patch.Result, applied *string) (patchTold, error) {
+func (server *Server) concluded(handle patch.Handle, result patch.Result, applied *string) (patchTold, error) {
 	handle = handleOf(handle, result)
 	if !result.IsSuccess() {
 		p := told(&patch.Refusal{Code: result.Code, Message: result.Message, Field: result.Field}).of(handle)
 		p.Undo = undoOf(result.Undo)
 		return patchTold{}, p
 	}
-	closed := closedPatch(handle, result)
+	closed := server.linked(closedPatch(handle, result))
 	return patchTold{closed: &closed, applied: applied}, nil
 }
 
 // accepted tells that the patch is under way and where to look for it.
-func accepted(open contract.Patch, applied *string) patchTold {
+func (server *Server) accepted(open contract.Patch, applied *string) patchTold {
 	location, retryAfter := patchPath(open.PatchID), retryAccepted
 	return patchTold{accepted: &contract.PatchAcceptedJSONResponse{
-		Body: open,
+		Body: server.linked(open),
 		Headers: contract.PatchAcceptedResponseHeaders{
 			Location: &location, RetryAfter: &retryAfter, PreferenceApplied: applied,
 		},
@@ -224,9 +226,9 @@ func (server *Server) GetPatch(
 		return nil, patcherFault("look at the patch", err)
 	}
 	if view.Result != nil {
-		return contract.GetPatch200JSONResponse{Body: closedPatch(view.Handle, *view.Result)}, nil
+		return contract.GetPatch200JSONResponse{Body: server.linked(closedPatch(view.Handle, *view.Result))}, nil
 	}
-	return contract.GetPatch200JSONResponse{Body: openPatch(view.Handle, view.State)}, nil
+	return contract.GetPatch200JSONResponse{Body: server.linked(lookedAt(view))}, nil
 }
 
 // ListPatches answers a page of patches, newest first: open ones as Temporal
@@ -245,17 +247,17 @@ func (server *Server) ListPatches(
 	if err != nil {
 		return nil, err
 	}
-	return contract.ListPatches200JSONResponse{Body: contract.PatchPage{Patches: each(rows, patchOfEntry), NextCursor: next}}, nil
+	return contract.ListPatches200JSONResponse{Body: contract.PatchPage{Patches: each(rows, server.patchOfEntry), NextCursor: next}}, nil
 }
 
 // patchOfEntry tells a closed patch by its audit row.
-func patchOfEntry(entry operation.OperationEntry) contract.Patch {
+func (server *Server) patchOfEntry(entry operation.OperationEntry) contract.Patch {
 	result := patch.ResultOf(entry)
 	told := closedPatch(patch.Handle{
 		PatchID: result.PatchID, GameID: result.GameID, WorkflowID: result.WorkflowID, RunID: result.RunID,
 	}, result)
 	told.Actor = entry.Actor
-	return told
+	return server.linked(told)
 }
 
 func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesParams) (contract.ListPatchesResponseObject, error) {
@@ -273,19 +275,33 @@ func (server *Server) listOpen(ctx context.Context, params contract.ListPatchesP
 	if err != nil {
 		return nil, patcherFault("list the open patches", err)
 	}
-	page := contract.PatchPage{Patches: each(open.Patches, patchOfOpen)}
+	page := contract.PatchPage{Patches: each(open.Patches, server.patchOfOpen)}
 	if len(open.NextPageToken) > 0 {
 		page.NextCursor = encodeCursor(cursor{Page: open.NextPageToken, List: listOpen})
 	}
 	return contract.ListPatches200JSONResponse{Body: page}, nil
 }
 
-func patchOfOpen(open patch.Open) contract.Patch {
+func (server *Server) patchOfOpen(open patch.Open) contract.Patch {
 	told := openPatch(open.Handle, nil)
-	told.Phase, told.Actor, told.StartedAt = string(open.Phase), open.Actor, open.StartedAt
-	told.To, told.Mode = contract.Image{Version: open.Version}, contract.ReconcileMode(open.Mode)
+	told.Phase, told.To = string(open.Phase), contract.Image{Version: open.Version}
+	return server.linked(listed(told, open))
+}
+
+// listed adds what a list knows of an open patch, and its run does not tell.
+func listed(told contract.Patch, open patch.Open) contract.Patch {
+	told.Actor, told.StartedAt, told.Mode = open.Actor, open.StartedAt, contract.ReconcileMode(open.Mode)
 	if open.Reconciles {
 		told.Kind = string(operation.OpKindReconcile)
+	}
+	return told
+}
+
+// lookedAt tells an open patch as it stands.
+func lookedAt(view patch.View) contract.Patch {
+	told := openPatch(view.Handle, view.State)
+	if view.Open != nil {
+		told = listed(told, *view.Open)
 	}
 	return told
 }

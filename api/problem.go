@@ -173,6 +173,7 @@ func (server *Server) refuse(c *gin.Context, p problem) {
 	p.Title = known.title
 	p.Status = known.status
 	p.RequestID = requestID(c)
+	p.RunURL = server.runPages.page(p.WorkflowID, p.RunID)
 	p.Instance = c.Request.URL.EscapedPath()
 	if p.PatchID != "" {
 		p.Instance = patchPath(p.PatchID)

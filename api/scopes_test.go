@@ -13,6 +13,7 @@ import (
 	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/ports"
 )
@@ -69,6 +70,7 @@ func doors() []door {
 		{"GET", patches + "?game_id=demo-1", "", auth.ScopeRead, aGame, 200},
 		{"GET", patches + "?game_id=demo-1&state=closed", "", auth.ScopeRead, aGame, 200},
 		{"GET", patches + "/" + somePatch, "", auth.ScopeRead, aGame, 200},
+		{"GET", patches + "/" + somePatch + "/history", "", auth.ScopeRead, aGame, 200},
 		{"POST", patches + "/" + somePatch + "/cancel", "", auth.ScopePatch, aGame, 202},
 		{"POST", patches + "/" + somePatch + "/retry", `{"reason":"it is back"}`, auth.ScopePatch, aGame, 202},
 		{"POST", patches + "/" + somePatch + "/abandon", `{"reason":"it is gone"}`, auth.ScopePatch, aGame, 202},
@@ -118,6 +120,11 @@ func (h *house) willing() *seen {
 	h.versions.EXPECT().SetStatus(gomock.Any(), gomock.Any()).Return(entry, nil).AnyTimes()
 	h.versions.EXPECT().Users(gomock.Any(), gomock.Any()).
 		Do(func(_ any, input ports.VersionUsersInput) { asked.add(input.GamePrefixes) }).AnyTimes()
+	h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, gomock.Any()).Return(nil, nil).AnyTimes()
+	h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, gomock.Any()).Return(nil, nil).AnyTimes()
+	h.patcher.past = func(ref history.Ref, _ int) (history.Run, []byte, error) {
+		return history.Run{Ref: ref, PatchID: somePatch, WorkflowType: "PatchRuntime", Status: "Running"}, []byte(`{"events":[]}`), nil
+	}
 	h.patcher.look = viewing(patch.View{Handle: handleFor(somePatch)}, nil)
 	return asked
 }

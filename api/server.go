@@ -28,6 +28,7 @@ import (
 
 	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/drift"
+	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -47,6 +48,13 @@ type Runtimes interface {
 type Drift interface {
 	PageDrift(ctx context.Context, input ports.DriftPageInput) ([]drift.Finding, error)
 	LastPass(ctx context.Context) (drift.Pass, error)
+}
+
+// Histories reads what was exported of closed runs; [ports.HistoryStore] has it.
+type Histories interface {
+	ListHistories(ctx context.Context, patchID string, limit int) ([]history.Run, error)
+	ListInterventions(ctx context.Context, patchID string, limit int) ([]history.Intervention, error)
+	ReadHistory(ctx context.Context, patchID, runID string, most int) ([]byte, error)
 }
 
 // Metrics hears of every request that was answered.
@@ -81,6 +89,7 @@ type Stores struct {
 	Operations   ports.OperationPager
 	Keys         ports.IdempotencyKeyStore
 	Drift        Drift
+	Histories    Histories
 }
 
 // Options are what a [Server] needs.
@@ -118,8 +127,15 @@ type Options struct {
 	// address out of service before it signals the process.
 	LameDuck time.Duration
 
+	// RunPages may be empty.
+	RunPages RunPages
+
 	// Metrics may be nil.
 	Metrics Metrics
+
+	// Trace, if it is set, meets every request first, and puts a span into its
+	// context, which gets the ids of the request and of its patch.
+	Trace gin.HandlerFunc
 
 	// Logger defaults to [slog.Default].
 	Logger *slog.Logger
@@ -139,6 +155,7 @@ func (options Options) validate() error {
 		{"operations", options.Stores.Operations == nil},
 		{"idempotency keys", options.Stores.Keys == nil},
 		{"drift", options.Stores.Drift == nil},
+		{"histories", options.Stores.Histories == nil},
 	} {
 		if part.missing {
 			return errors.New("nil " + part.name)
@@ -177,6 +194,7 @@ type Server struct {
 	operations   ports.OperationPager
 	keys         ports.IdempotencyKeyStore
 	drift        Drift
+	histories    Histories
 
 	contract     *contractDocument
 	gate         Gate
@@ -186,7 +204,9 @@ type Server struct {
 	// waiting holds one for each caller that waits for a patch.
 	waiting   chan struct{}
 	lameDuck  time.Duration
+	runPages  RunPages
 	metrics   Metrics
+	trace     gin.HandlerFunc
 	logger    *slog.Logger
 	readiness *readiness
 	handler   http.Handler
@@ -221,10 +241,11 @@ func newServer(options Options, loaded *contractDocument) (*Server, error) {
 	server := &Server{
 		patcher: options.Patcher, runtimes: stores.Runtimes, runtimePages: stores.RuntimePages,
 		registrar: stores.Registrar, versions: stores.Versions, operations: stores.Operations, keys: stores.Keys, drift: stores.Drift,
-		contract: loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
+		histories: stores.Histories,
+		contract:  loaded, gate: options.Gate, loopbackOnly: options.LoopbackOnly, tls: options.TLS,
 		limits:   newRateLimits(rate.Limit(cmp.Or(options.Rate, DefaultRate)), cmp.Or(options.Burst, DefaultBurst)),
 		waiting:  make(chan struct{}, cmp.Or(options.MaxWaiting, DefaultMaxWaiting)),
-		lameDuck: options.LameDuck, metrics: options.Metrics, logger: options.Logger,
+		lameDuck: options.LameDuck, runPages: options.RunPages, metrics: options.Metrics, trace: options.Trace, logger: options.Logger,
 		readiness: newReadiness(options.Checks), stopping: stopping, stop: stop,
 	}
 	if server.metrics == nil {
@@ -264,6 +285,9 @@ func (server *Server) router() *gin.Engine {
 	// parses nothing, so there is no error to come.
 	_ = engine.SetTrustedProxies(nil)
 
+	if server.trace != nil {
+		engine.Use(server.trace)
+	}
 	engine.Use(unescape, server.identify, server.record, server.rescue, server.guardHost)
 	engine.NoRoute(server.noRoute)
 	engine.NoMethod(server.noMethod)

@@ -15,7 +15,7 @@ func (server *Server) CancelPatch(
 	if request.Body != nil {
 		reason = request.Body.Reason
 	}
-	taken, err := steer(ctx, steering{"cancel the patch", server.patcher.Cancel}, request.PatchID, reason)
+	taken, err := server.steer(ctx, steering{"cancel the patch", server.patcher.Cancel}, request.PatchID, reason)
 	return contract.CancelPatch202JSONResponse{PatchAcceptedJSONResponse: taken}, err
 }
 
@@ -23,7 +23,7 @@ func (server *Server) CancelPatch(
 func (server *Server) RetryPatch(
 	ctx context.Context, request contract.RetryPatchRequestObject,
 ) (contract.RetryPatchResponseObject, error) {
-	taken, err := steer(ctx, steering{"retry the patch", server.patcher.Retry}, request.PatchID, request.Body.Reason)
+	taken, err := server.steer(ctx, steering{"retry the patch", server.patcher.Retry}, request.PatchID, request.Body.Reason)
 	return contract.RetryPatch202JSONResponse{PatchAcceptedJSONResponse: taken}, err
 }
 
@@ -31,7 +31,7 @@ func (server *Server) RetryPatch(
 func (server *Server) AbandonPatch(
 	ctx context.Context, request contract.AbandonPatchRequestObject,
 ) (contract.AbandonPatchResponseObject, error) {
-	taken, err := steer(ctx, steering{"abandon the patch", server.patcher.Abandon}, request.PatchID, request.Body.Reason)
+	taken, err := server.steer(ctx, steering{"abandon the patch", server.patcher.Abandon}, request.PatchID, request.Body.Reason)
 	return contract.AbandonPatch202JSONResponse{PatchAcceptedJSONResponse: taken}, err
 }
 
@@ -44,7 +44,7 @@ type steering struct {
 // steer gives a patch a command of the caller's, and answers where to look for
 // what comes of it. Who commands is the one who was let in, never somebody whom
 // the body names.
-func steer(ctx context.Context, way steering, patchID, reason string) (contract.PatchAcceptedJSONResponse, error) {
+func (server *Server) steer(ctx context.Context, way steering, patchID, reason string) (contract.PatchAcceptedJSONResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	handle, err := way.command(ctx, patchID, patch.Command{Actor: callerOf(ctx).Name, Reason: reason})
@@ -53,5 +53,5 @@ func steer(ctx context.Context, way steering, patchID, reason string) (contract.
 		p.PatchID = patchID
 		return contract.PatchAcceptedJSONResponse{}, p
 	}
-	return *accepted(openPatch(handle, nil), nil).accepted, nil
+	return *server.accepted(openPatch(handle, nil), nil).accepted, nil
 }

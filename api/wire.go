@@ -120,6 +120,7 @@ func openPatch(handle patch.Handle, state *patch.State) contract.Patch {
 	told.Phase, told.Step, told.Attempts = string(state.Phase), state.Step, state.Attempts
 	told.LastError, told.Code = shown(state.Code, state.LastError), string(state.Code)
 	told.From, told.To = imageOf(state.From), imageOf(state.To)
+	told.Doing, told.Since, told.Until, told.NextAttemptAt = state.Doing, state.Since, state.Until, state.NextAttempt
 	return told
 }
 

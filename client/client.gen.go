@@ -3,6 +3,7 @@
 package client
 
 import (
+	"encoding/json"
 	"net/http"
 	"time"
 )
@@ -366,6 +367,51 @@ type Health struct {
 // Example: healthy
 type HealthSummary = string
 
+// HistoryRun defines model for HistoryRun.
+type HistoryRun struct {
+	// ClosedAt Left out while it is open.
+	//
+	// Example: 2026-03-01T12:00:03Z
+	ClosedAt time.Time `json:"closed_at,omitempty,omitzero"`
+
+	// Events How many events the history has.
+	//
+	// Example: 32
+	Events int `json:"events"`
+
+	// ExportedAt Only of an export.
+	//
+	// Example: 2026-03-01T12:01:00Z
+	ExportedAt time.Time `json:"exported_at,omitempty,omitzero"`
+
+	// ReplayError Only of an export that does not replay: why.
+	//
+	// Example:
+	ReplayError string `json:"replay_error,omitempty,omitzero"`
+
+	// RunID Example: 0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11
+	RunID string `json:"run_id"`
+
+	// Source Where this is from: `temporal` or `export`.
+	//
+	// Example: export
+	Source string `json:"source"`
+
+	// StartedAt Example: 2026-03-01T12:00:00Z
+	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
+
+	// Status How it closed, in Temporal's words; `Running` while it is open.
+	//
+	// Example: Completed
+	Status string `json:"status"`
+
+	// WorkflowID Example: patch-runtime/demo-1
+	WorkflowID string `json:"workflow_id"`
+
+	// WorkflowType Example: PatchRuntime
+	WorkflowType string `json:"workflow_type"`
+}
+
 // Image A version and its image; both empty while that is not known.
 type Image struct {
 	// ImageRef Example: registry.example/galaxy/engine:1.4.3
@@ -379,6 +425,34 @@ type Image struct {
 //
 // Example: registry.example/galaxy/engine:1.4.3
 type ImageRef = string
+
+// Intervention defines model for Intervention.
+type Intervention struct {
+	// Action `start`, `cancel`, `reset`, `terminate`, `retry`, `abandon`, `signal`, `pause` or `unpause`; there may be others.
+	// `start` is a run that was not asked for here.
+	//
+	//
+	// Example: cancel
+	Action string `json:"action"`
+
+	// At Example: 2026-03-01T12:00:02Z
+	At time.Time `json:"at"`
+
+	// By Who was let in here, or what somebody's client told Temporal that it is. Empty when Temporal does not know, as with
+	// every reset.
+	//
+	//
+	// Example: ann
+	By string `json:"by"`
+
+	// Reason Why, as far as it was said; of a signal its name.
+	//
+	// Example: wrong version
+	Reason string `json:"reason"`
+
+	// RunID Example: 0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11
+	RunID string `json:"run_id"`
+}
 
 // NextCursor Gives the next page; missing on the last one.
 //
@@ -484,7 +558,7 @@ type Outcome string
 // Patch One patch. While it is open, `phase`, `step`, `attempts` and `last_error` tell where it is; once it is closed,
 // `outcome` and what follows tell how it ended.
 type Patch struct {
-	// Actor Who asked for it; told in lists.
+	// Actor Who asked for it; where it is known.
 	//
 	// Example: admin-service
 	Actor string `json:"actor,omitempty,omitzero"`
@@ -498,6 +572,11 @@ type Patch struct {
 	//
 	// Example: conflict
 	Code Code `json:"code,omitempty,omitzero"`
+
+	// Doing What the step does, or what the patch waits for when none is under way, in words.
+	//
+	// Example: recreate on 1.4.3
+	Doing string `json:"doing,omitempty,omitzero"`
 
 	// Field What of the request is to be mended.
 	//
@@ -531,6 +610,11 @@ type Patch struct {
 	// Mode Of a reconciliation that is open, where it is known.
 	Mode ReconcileMode `json:"mode,omitempty,omitzero"`
 
+	// NextAttemptAt When the step is tried again; missing while it is being tried.
+	//
+	// Example: 2026-03-01T12:00:05Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
+
 	// Noop The game was on the version already and nothing was recreated.
 	//
 	// Example: false
@@ -550,8 +634,18 @@ type Patch struct {
 	// RunID Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
 	RunID string `json:"run_id"`
 
+	// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+	//
+	// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+	RunURL RunURL `json:"run_url,omitempty,omitzero"`
+
 	// Runtime The record of one game. Times are in UTC.
 	Runtime Runtime `json:"runtime,omitempty,omitzero"`
+
+	// Since When the step or the wait began.
+	//
+	// Example: 2026-03-01T12:00:01Z
+	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// StartedAt Example: 2026-03-01T12:00:00Z
 	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
@@ -570,10 +664,34 @@ type Patch struct {
 	// Undo What the compensation saw and did to bring the container in line with the record.
 	Undo Undo `json:"undo,omitempty,omitzero"`
 
+	// Until When the step or the wait is given up at the latest; missing when there is no bound.
+	//
+	// Example: 2026-03-01T12:02:01Z
+	Until time.Time `json:"until,omitempty,omitzero"`
+
 	// WorkflowID The patch's workflow in Temporal.
 	//
 	// Example: patch-runtime/demo-1
 	WorkflowID string `json:"workflow_id"`
+}
+
+// PatchHistory defines model for PatchHistory.
+type PatchHistory struct {
+	// History The run's events, as the Temporal SDKs write them.
+	//
+	// Example: {"events":[{"eventId":"1","eventTime":"2026-03-01T12:00:00Z","eventType":"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}]}
+	History json.RawMessage `json:"history"`
+
+	// Interventions What people did to all runs of the patch, in order, at most the latest 1000: of a run that has closed for ever, of
+	// an open one when it is the run.
+	Interventions []Intervention `json:"interventions"`
+
+	// PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
+	PatchID PatchID    `json:"patch_id"`
+	Run     HistoryRun `json:"run"`
+
+	// Runs The runs whose history was exported, the one that closed last first, at most 100.
+	Runs []HistoryRun `json:"runs"`
 }
 
 // PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
@@ -697,6 +815,11 @@ type Problem struct {
 	// RunID Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
 	RunID string `json:"run_id,omitempty,omitzero"`
 
+	// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+	//
+	// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+	RunURL RunURL `json:"run_url,omitempty,omitzero"`
+
 	// Status Example: 409
 	Status int `json:"status"`
 
@@ -818,6 +941,11 @@ type RollbackRequest struct {
 	// Example: previous
 	To string `json:"to"`
 }
+
+// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+//
+// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+type RunURL = string
 
 // Runtime The record of one game. Times are in UTC.
 type Runtime struct {
@@ -1061,6 +1189,12 @@ type ListPatchesParams struct {
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
+// GetPatchHistoryParams defines parameters for GetPatchHistory.
+type GetPatchHistoryParams struct {
+	// RunID One of the runs of the patch; the latest one by default. A reset in the Temporal UI makes another run.
+	RunID string `form:"run_id,omitempty" json:"run_id,omitempty,omitzero"`
+}
+
 // ListRuntimesParams defines parameters for ListRuntimes.
 type ListRuntimesParams struct {
 	// Status Keeps the runtimes of that status.
@@ -1279,6 +1413,18 @@ func cancelPatchCall(patchID PatchID, body CancelRequest) call {
 		path:   "/api/v1/internal/patches/{patch_id}/cancel",
 		inPath: []parameter{{"patch_id", patchID}},
 		body:   body,
+	}
+}
+
+// getPatchHistoryCall is GET /api/v1/internal/patches/{patch_id}/history.
+func getPatchHistoryCall(patchID PatchID, params GetPatchHistoryParams) call {
+	return call{
+		method: http.MethodGet,
+		path:   "/api/v1/internal/patches/{patch_id}/history",
+		inPath: []parameter{{"patch_id", patchID}},
+		query: []parameter{
+			{"run_id", params.RunID},
+		},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,13 @@ func faceOf(c *client.Client) map[string]func(context.Context) (string, error) {
 		"listPatches": func(ctx context.Context) (string, error) {
 			page, err := c.ListPatches(ctx, client.ListPatchesParams{GameID: gameID, State: client.StateClosed})
 			return page.Patches[0].GameID, err
+		},
+		"getPatchHistory": func(ctx context.Context) (string, error) {
+			told, err := c.GetPatchHistory(ctx, patchID, "0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11")
+			if !strings.Contains(string(told.History), "EVENT_TYPE_WORKFLOW_EXECUTION_STARTED") {
+				return string(told.History), err
+			}
+			return told.PatchID[:len(gameID)], err
 		},
 		"getPatch": func(ctx context.Context) (string, error) {
 			patch, err := c.GetPatch(ctx, patchID)

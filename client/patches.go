@@ -110,6 +110,15 @@ func (c *Client) GetPatch(ctx context.Context, patchID string) (Patch, error) {
 	return ask[Patch](ctx, c, getPatchCall(patchID))
 }
 
+// GetPatchHistory reads every event of a run of a patch, the latest run's when
+// runID is empty; also of a run that Temporal has forgotten. The events are in
+// History, as the Temporal SDKs write and read them.
+//
+// Codes: CodePatchNotFound.
+func (c *Client) GetPatchHistory(ctx context.Context, patchID, runID string) (PatchHistory, error) {
+	return ask[PatchHistory](ctx, c, getPatchHistoryCall(patchID, GetPatchHistoryParams{RunID: runID}))
+}
+
 // CancelPatch asks an open patch to stop and returns it as it stood; an empty
 // reason is none. One that has changed the record already goes on to its end.
 // When a first answer was lost, CodePatchClosed may mean that it was stopped. One

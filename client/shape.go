@@ -11,6 +11,7 @@ func (p RuntimePage) isWhole() bool         { return p.Runtimes != nil }
 func (p OperationPage) isWhole() bool       { return p.Operations != nil }
 func (p Patch) isWhole() bool               { return p.PatchID != "" }
 func (p PatchPage) isWhole() bool           { return p.Patches != nil }
+func (h PatchHistory) isWhole() bool        { return h.PatchID != "" && h.History != nil }
 func (p PatchPlan) isWhole() bool           { return p.DryRun && p.Checks != nil }
 func (p DriftPage) isWhole() bool           { return p.Findings != nil }
 func (l EngineVersionList) isWhole() bool   { return l.EngineVersions != nil }

@@ -134,6 +134,8 @@ const (
 	insertRecord    = "INSERT INTO runtime_records (game_id, status, current_image_ref, current_engine_version, created_at, updated_at) VALUES "
 	insertVersion   = "INSERT INTO engine_versions (version, image_ref, status) VALUES "
 	insertOperation = "INSERT INTO operation_log (game_id, op_kind, op_source, outcome, error_code, started_at) VALUES "
+
+	insertIntervention = "INSERT INTO run_interventions (run_id, event_id, patch_id, game_id, at, action, identity, reason) VALUES "
 )
 
 // Proves that the schema itself refuses wrong rows, each by the constraint that
@@ -167,6 +169,14 @@ func TestWrongRowsAreRefused(t *testing.T) {
 		{"operation_log_outcome_known", insertOperation + "('g', 'patch', 'system', 'perhaps', 'x', now())"},
 		{"operation_log_error_code_on_failure", insertOperation + "('g', 'patch', 'system', 'success', 'conflict', now())"},
 		{"operation_log_error_code_on_failure", insertOperation + "('g', 'patch', 'system', 'failure', ' ', now())"},
+		{"run_interventions_run_id_bounded", insertIntervention + "(' ', 1, '', '', now(), 'start', '', '')"},
+		{"run_interventions_event_id_positive", insertIntervention + "('r', 0, '', '', now(), 'start', '', '')"},
+		{"run_interventions_patch_id_bounded", insertIntervention + "('r', 1, repeat('p', 257), '', now(), 'start', '', '')"},
+		{"run_interventions_game_id_bounded", insertIntervention + "('r', 1, '', repeat('g', 257), now(), 'start', '', '')"},
+		{"run_interventions_action_known", insertIntervention + "('r', 1, '', '', now(), 'explode', '', '')"},
+		{"run_interventions_texts_bounded", insertIntervention + "('r', 1, '', '', now(), 'start', repeat('i', 257), '')"},
+		{"run_interventions_texts_bounded", insertIntervention + "('r', 1, '', '', now(), 'start', '', repeat('r', 1025))"},
+		{"run_interventions_pkey", insertIntervention + "('r', 1, '', '', now(), 'start', '', ''), ('r', 1, '', '', now(), 'cancel', '', '')"},
 		{"operation_log_one_per_run", "INSERT INTO operation_log (game_id, op_kind, op_source, outcome, started_at, patch_id, run_id) VALUES ('g', 'patch', 'system', 'success', now(), 'p', 'r'), ('h', 'patch', 'system', 'success', now(), 'p', 'r')"},
 	} {
 		t.Run(c.constraint, func(t *testing.T) {

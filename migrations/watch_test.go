@@ -46,7 +46,8 @@ func TestUpGivesUpBehindALongReader(t *testing.T) {
 	require.NoError(t, reader.Commit(t.Context()))
 	applied, err = migrations.Up(t.Context(), url)
 	require.NoError(t, err)
-	require.Len(t, applied, 2)
+	require.NotEmpty(t, applied)
+	require.EqualValues(t, 3, applied[0].Version)
 }
 
 // Proves that the rows of before are looked at while others write to the log, and
@@ -69,8 +70,7 @@ func TestKindsAreLookedAtBesideWriters(t *testing.T) {
 	require.Equal(t, "operation_log_op_kind_known", refused.ConstraintName, "new rows are held to it already")
 
 	writer := hold(t, connect(t, url), insertOperation+"('g', 'reconcile', 'system', 'success', '', now())")
-	_, err = migrations.Up(t.Context(), url)
-	require.NoError(t, err)
+	require.NoError(t, migrations.UpTo(t.Context(), url, 4))
 	require.Empty(t, unproven())
 	require.NoError(t, writer.Commit(t.Context()))
 }

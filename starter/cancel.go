@@ -13,8 +13,9 @@ import (
 // Cancel asks the open run of a patch, or of a reconciliation, to end, and
 // returns as soon as Temporal has noted it: the run of a patch puts the container
 // back first, and one that is rotating the record by then ends as a success all
-// the same. Who cancelled it and why stands in the run's history. Cancelling
-// again changes nothing.
+// the same. Who cancelled it and why stands in the run's history; with a client
+// that was made with [DialOptions] the actor is there as who asked Temporal for it,
+// too, by which it is told from what others write. Cancelling again changes nothing.
 //
 // It returns [patch.ErrNotFound] when no patch has the id, [patch.ErrClosed]
 // when it has ended, [patch.ErrInDoubt] when it waits for an operator, which a
@@ -31,7 +32,7 @@ func (s *Starter) Cancel(ctx context.Context, patchID string, command patch.Comm
 	if run.inDoubt() {
 		return patch.Handle{}, patch.ErrInDoubt
 	}
-	err = s.client.CancelWorkflowWithOptions(ctx, client.CancelWorkflowOptions{
+	err = s.client.CancelWorkflowWithOptions(withIdentity(ctx, patch.Truncate(command.Actor, maxCause)), client.CancelWorkflowOptions{
 		WorkflowID: run.handle.WorkflowID,
 		RunID:      run.handle.RunID,
 		// Takes the place of the run's own id, so that the patch is cancelled as
@@ -49,7 +50,8 @@ func (s *Starter) Cancel(ctx context.Context, patchID string, command patch.Comm
 	return run.handle, nil
 }
 
-// maxCause is Temporal's bound on the cause of a cancellation, in bytes.
+// maxCause is Temporal's bound on the cause of a cancellation, and on who asked for
+// it, in bytes.
 const maxCause = 1000
 
 func cause(command patch.Command) string {

@@ -38,14 +38,18 @@ type described struct {
 	// resetRunID is the run that a reset put in the place of this one; known of a
 	// run that was described, and not of one from a list.
 	resetRunID string
-	// outcome is the run's PatchOutcome.
-	outcome string
+	// outcome is the run's PatchOutcome, and attribute its Phase.
+	outcome, attribute string
 	// pending is the step that is under way or waits for its next attempt; nil
 	// when there is none.
 	pending *workflowpb.PendingActivityInfo
 }
 
-func (d described) isOpen() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING }
+// isOpen reports whether the run holds its game. One that an operator paused in
+// the UI is neither running nor closed to Temporal, and holds it all the same.
+func (d described) isOpen() bool {
+	return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+}
 
 // reconciles tells a reconciliation from a patch, also when it was started by
 // hand.
@@ -84,8 +88,11 @@ func (d described) phase() patch.Phase {
 	if phase, known := phaseOf[d.pending.GetActivityType().GetName()]; known {
 		return phase
 	}
-	if d.outcome == workflows.OutcomeNeedsOperator {
+	switch phase := patch.Phase(d.attribute); {
+	case d.outcome == workflows.OutcomeNeedsOperator:
 		return patch.PhaseNeedsOperator
+	case phase == patch.PhaseCompensating, phase == patch.PhaseAuditing:
+		return phase
 	}
 	return ""
 }
@@ -152,10 +159,9 @@ func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
 	readMemo(memo, workflows.MemoExpectedVersion, &d.expected)
 	readMemo(memo, workflows.MemoMode, &d.mode)
 	readMemo(memo, workflows.MemoActor, &d.actor)
-	if outcome := info.GetSearchAttributes().GetIndexedFields()[workflows.PatchOutcomeKey.GetName()]; outcome != nil {
-		// One of another shape says nothing.
-		_ = converter.GetDefaultDataConverter().FromPayload(outcome, &d.outcome)
-	}
+	fields := info.GetSearchAttributes().GetIndexedFields()
+	readPayload(fields[workflows.PatchOutcomeKey.GetName()], &d.outcome)
+	readPayload(fields[workflows.PhaseKey.GetName()], &d.attribute)
 	// The workflow ID and not the patch id: a run that was started by hand has no
 	// memo, and holds its game all the same.
 	if gameID, ok := patch.GameOfWorkflow(d.handle.WorkflowID); ok {
@@ -167,7 +173,12 @@ func describedOf(info *workflowpb.WorkflowExecutionInfo) described {
 // readMemo leaves target alone when the field is missing or of another shape: a
 // run that was started by hand has no memo, and serves nobody.
 func readMemo(memo *commonpb.Memo, field string, target any) {
-	payload := memo.GetFields()[field]
+	readPayload(memo.GetFields()[field], target)
+}
+
+// readPayload leaves target alone when there is nothing, or something of another
+// shape.
+func readPayload(payload *commonpb.Payload, target any) {
 	if payload == nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
 
@@ -71,8 +72,8 @@ func closedView(result patch.Result) patch.View {
 
 func (s *Starter) lookAt(ctx context.Context, run described) (patch.View, error) {
 	if run.isOpen() {
-		state := s.state(ctx, run)
-		return patch.View{Handle: run.handle, State: &state}, nil
+		state, open := s.state(ctx, run), run.open()
+		return patch.View{Handle: run.handle, State: &state, Open: &open}, nil
 	}
 	result, err := s.Await(ctx, run.handle)
 	if err != nil {
@@ -120,7 +121,17 @@ var phaseOf = map[string]patch.Phase{
 	"AdoptImage":  patch.PhaseCompensating,
 }
 
+// withPending puts in what Temporal knows of the pending step. Until when it is
+// tried is the run's to tell: for a step without a bound Temporal has one of its
+// own.
 func withPending(state *patch.State, pending *workflowpb.PendingActivityInfo) {
+	// Of a later attempt it is the attempt's own.
+	if state.Since.IsZero() && pending.GetAttempt() <= 1 && pending.GetScheduledTime() != nil {
+		state.Since = pending.GetScheduledTime().AsTime()
+	}
+	if pending.GetState() == enumspb.PENDING_ACTIVITY_STATE_SCHEDULED && pending.GetNextAttemptScheduleTime() != nil {
+		state.NextAttempt = pending.GetNextAttemptScheduleTime().AsTime()
+	}
 	state.Step = pending.GetActivityType().GetName()
 	state.Attempts = int(pending.GetAttempt())
 	if phase, known := phaseOf[state.Step]; known {

@@ -80,13 +80,18 @@ func (d described) open() patch.Open {
 	}
 }
 
+// notClosed is said by what is closed: runs that are paused are neither running
+// nor closed, and an older Temporal refuses to be asked for a status that it does
+// not know.
+const notClosed = "ExecutionStatus NOT IN ('Completed', 'Failed', 'Canceled', 'Terminated', 'ContinuedAsNew', 'TimedOut')"
+
 // visibilityQuery needs no escaping: the prefixes are checked to have nothing
 // but letters, digits, '_' and '-'. Visibility stores list the latest start
 // first by themselves, and some refuse to be told so.
 func visibilityQuery(query patch.OpenQuery) string {
 	conditions := []string{
 		gameRuns,
-		"ExecutionStatus = 'Running'",
+		notClosed,
 	}
 	if len(query.GamePrefixes) > 0 {
 		prefixes := make([]string, 0, len(query.GamePrefixes))

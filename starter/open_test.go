@@ -8,6 +8,7 @@ import (
 	commonpb "go.temporal.io/api/common/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/converter"
 
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/workflows"
@@ -16,16 +17,23 @@ import (
 // TestOpenPhase proves which phase is told without asking a worker.
 func TestOpenPhase(t *testing.T) {
 	for _, row := range []struct {
-		outcome, pending string
-		want             patch.Phase
+		outcome, phase, pending string
+		want                    patch.Phase
 	}{
-		{workflows.OutcomeOpen, "", ""},
-		{workflows.OutcomeNeedsOperator, "", patch.PhaseNeedsOperator},
-		{workflows.OutcomeOpen, "PatchContainer", patch.PhasePatching},
-		{workflows.OutcomeNeedsOperator, "RestoreContainer", patch.PhaseCompensating}, // An operator let it try again.
+		{workflows.OutcomeOpen, "", "", ""},
+		{workflows.OutcomeOpen, workflows.PhaseForward, "", ""},
+		{workflows.OutcomeNeedsOperator, "", "", patch.PhaseNeedsOperator},
+		{workflows.OutcomeNeedsOperator, "needs_operator", "", patch.PhaseNeedsOperator},
+		{workflows.OutcomeOpen, "compensating", "", patch.PhaseCompensating},
+		{workflows.OutcomeOpen, "auditing", "", patch.PhaseAuditing},
+		{workflows.OutcomeOpen, workflows.PhaseForward, "PatchContainer", patch.PhasePatching},
+		{workflows.OutcomeNeedsOperator, "", "RestoreContainer", patch.PhaseCompensating}, // An operator let it try again.
 	} {
 		s, temporal := newStarter(t)
 		answer := withOutcome(t, described(t, "1.4.3", false, running), row.outcome)
+		phase, err := converter.GetDefaultDataConverter().ToPayload(row.phase)
+		require.NoError(t, err)
+		answer.WorkflowExecutionInfo.SearchAttributes.IndexedFields[workflows.PhaseKey.GetName()] = phase
 		if row.pending != "" {
 			answer.PendingActivities = []*workflowpb.PendingActivityInfo{{ActivityType: &commonpb.ActivityType{Name: row.pending}}}
 		}

@@ -2,9 +2,6 @@ package starter
 
 import (
 	"context"
-	"fmt"
-
-	"go.temporal.io/sdk/temporal"
 
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/workflows"
@@ -28,14 +25,8 @@ func (s *Starter) Reconcile(ctx context.Context, request patch.ReconcileRequest)
 	}
 	options := s.options(request.GameID)
 	options.Memo = reconcileMemo(request)
-	// No TargetVersion: which one it comes to is what the run finds out.
-	options.TypedSearchAttributes = temporal.NewSearchAttributes(
-		workflows.GameIDKey.ValueSet(request.GameID),
-		workflows.PatchOutcomeKey.ValueSet(workflows.OutcomeOpen),
-		workflows.OpSourceKey.ValueSet(string(request.OpSource.OrDefault())),
-	)
-	options.StaticSummary = patch.Truncate(fmt.Sprintf("reconcile %s: %s (%s)",
-		request.GameID, request.Mode, request.OpSource.OrDefault()), maxSummary)
+	options.TypedSearchAttributes = workflows.ReconcileAttributes(request)
+	options.StaticSummary, options.StaticDetails = request.Summary(), request.Details(s.budgets)
 	return s.begin(ctx, beginning{
 		patchID: request.PatchID, gameID: request.GameID, options: options,
 		workflow: workflows.ReconcileRuntimeType, input: workflows.ReconcileInput{Request: request, Budgets: s.budgets},

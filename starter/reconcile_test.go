@@ -49,9 +49,10 @@ func TestReconcileOptions(t *testing.T) {
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, options.WorkflowIDConflictPolicy)
 	require.Equal(t, enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE, options.WorkflowIDReusePolicy)
 	require.Zero(t, options.WorkflowExecutionTimeout)
-	require.Equal(t, "reconcile demo-1: adopt (admin_rest)", options.StaticSummary)
+	require.Equal(t, "reconcile demo-1: adopt (ann)", options.StaticSummary)
+	require.Contains(t, options.StaticDetails, "the record follows the container")
 	attributes := options.TypedSearchAttributes
-	require.Equal(t, 3, attributes.Size())
+	require.Equal(t, 5, attributes.Size())
 	game, _ := attributes.GetKeyword(workflows.GameIDKey)
 	outcome, _ := attributes.GetKeyword(workflows.PatchOutcomeKey)
 	source, _ := attributes.GetKeyword(workflows.OpSourceKey)

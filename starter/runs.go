@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"galaxy/gamemaster/internal/domain/patch"
@@ -63,11 +65,39 @@ func (s *Starter) PageEnded(ctx context.Context, since time.Time, pageToken []by
 		case err != nil:
 			return patch.EndedPage{}, unavailable(ctx, "look at a run that was ended", err)
 		}
-		if run.resetRunID == "" {
-			page.Runs = append(page.Runs, run.ended())
+		if run.resetRunID != "" {
+			continue
 		}
+		ended := run.ended()
+		if ended.EndedBy, ended.EndedFor, err = s.terminatedBy(ctx, run); err != nil {
+			return patch.EndedPage{}, unavailable(ctx, "look at who ended a run", err)
+		}
+		page.Runs = append(page.Runs, ended)
 	}
 	return page, nil
+}
+
+// terminatedBy returns who terminated the run and why, which stands in the last
+// event of its history only; nothing of a run that timed out, or is forgotten.
+func (s *Starter) terminatedBy(ctx context.Context, run described) (identity, reason string, err error) {
+	if run.status != enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED {
+		return "", "", nil
+	}
+	events := s.client.GetWorkflowHistory(ctx, run.handle.WorkflowID, run.handle.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		var notFound *serviceerror.NotFound
+		switch {
+		case errors.As(err, &notFound):
+			return "", "", nil
+		case err != nil:
+			return "", "", err
+		}
+		if ended := event.GetWorkflowExecutionTerminatedEventAttributes(); ended != nil {
+			return ended.GetIdentity(), ended.GetReason(), nil
+		}
+	}
+	return "", "", nil
 }
 
 func (d described) ended() patch.EndedRun {

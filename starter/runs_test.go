@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -38,6 +39,7 @@ func TestHasOpen(t *testing.T) {
 		"a patch":          {answer: described(t, "1.4.3", false, running), want: true},
 		"a reconciliation": {answer: describedReconcile(t, patch.ModeAdopt), want: true},
 		"by hand":          {answer: describedWith(t, running, nil), want: true},
+		"paused":           {answer: described(t, "1.4.3", false, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED), want: true},
 		"closed":           {answer: described(t, "1.4.3", false, completed)},
 		"none":             {err: serviceerror.NewNotFound("none")},
 	} {
@@ -55,7 +57,7 @@ func TestHasOpen(t *testing.T) {
 
 // TestPageEnded proves what is asked for and told of the runs that were ended
 // from outside: those that a reset replaced are left out, those without a memo
-// or that are forgotten by now are not.
+// or that are forgotten by now are not; and who terminated them and why.
 func TestPageEnded(t *testing.T) {
 	since := time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.FixedZone("", 3600))
 	began, ended := since.Add(time.Minute).UTC(), since.Add(2*time.Minute).UTC()
@@ -81,9 +83,19 @@ func TestPageEnded(t *testing.T) {
 		call := client.On("DescribeWorkflowExecution", mock.Anything, patch.WorkflowID(gameID), info.GetExecution().GetRunId())
 		if answer == byHand {
 			call.Return(nil, serviceerror.NewNotFound("gone"))
+			client.On("GetWorkflowHistory", mock.Anything, patch.WorkflowID(gameID), "run-4", false, closing).
+				Return(lastEvent(t, nil, serviceerror.NewNotFound("gone")))
 			continue
 		}
 		call.Return(answer, nil)
+	}
+	for runID, ended := range map[string]*historypb.WorkflowExecutionTerminatedEventAttributes{
+		"run-1": {Identity: "bob", Reason: "it hung"}, "run-2": {},
+	} {
+		client.On("GetWorkflowHistory", mock.Anything, patch.WorkflowID(gameID), runID, false, closing).
+			Return(lastEvent(t, &historypb.HistoryEvent{
+				Attributes: &historypb.HistoryEvent_WorkflowExecutionTerminatedEventAttributes{WorkflowExecutionTerminatedEventAttributes: ended},
+			}, nil))
 	}
 	client.On("ListWorkflow", mock.Anything, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: 50, NextPageToken: []byte("this"),
@@ -97,10 +109,21 @@ func TestPageEnded(t *testing.T) {
 		return patch.Handle{PatchID: patchID, GameID: gameID, WorkflowID: patch.WorkflowID(gameID), RunID: runID}
 	}
 	require.Equal(t, patch.EndedPage{NextPageToken: []byte("next"), Runs: []patch.EndedRun{
-		{Handle: handle(openID, "run-1"), Version: "1.4.3", Actor: "ann", StartedAt: began, EndedAt: ended},
+		{Handle: handle(openID, "run-1"), Version: "1.4.3", Actor: "ann", StartedAt: began, EndedAt: ended, EndedBy: "bob", EndedFor: "it hung"},
 		{Handle: handle(openID, "run-2"), Reconciles: true, StartedAt: began, EndedAt: ended},
 		{Handle: handle("", "run-4"), StartedAt: began, EndedAt: ended},
 	}}, got)
+}
+
+const closing = enumspb.HISTORY_EVENT_FILTER_TYPE_CLOSE_EVENT
+
+// lastEvent is a history of which only the last event was asked for.
+func lastEvent(t *testing.T, event *historypb.HistoryEvent, err error) *mocks.HistoryEventIterator {
+	t.Helper()
+	events := mocks.NewHistoryEventIterator(t)
+	events.On("HasNext").Return(true).Once()
+	events.On("Next").Return(event, err).Once()
+	return events
 }
 
 // TestPageEndedAway proves that a page which could not be read in full is none.
@@ -113,7 +136,12 @@ func TestPageEndedAway(t *testing.T) {
 	client.On("ListWorkflow", mock.Anything, mock.Anything).Return(&workflowservice.ListWorkflowExecutionsResponse{
 		Executions: []*workflowpb.WorkflowExecutionInfo{described(t, "1.4.3", false, terminated).WorkflowExecutionInfo},
 	}, nil)
-	client.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, mock.Anything).Return(nil, away)
+	client.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, mock.Anything).Return(nil, away).Once()
+	_, err = s.PageEnded(t.Context(), time.Time{}, nil)
+	requireRefusal(t, err, patch.CodeServiceUnavailable)
+	// A row is written once, so that it waits until it can name who it was.
+	client.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, mock.Anything).Return(described(t, "1.4.3", false, terminated), nil)
+	client.On("GetWorkflowHistory", mock.Anything, mock.Anything, mock.Anything, false, closing).Return(lastEvent(t, nil, away))
 	_, err = s.PageEnded(t.Context(), time.Time{}, nil)
 	requireRefusal(t, err, patch.CodeServiceUnavailable)
 }

@@ -85,7 +85,7 @@ func (s *Starter) Start(ctx context.Context, request patch.Request) (patch.Handl
 	options := s.options(request.GameID)
 	options.Memo = memo(request)
 	options.TypedSearchAttributes = workflows.Attributes(request)
-	options.StaticSummary = summary(request)
+	options.StaticSummary, options.StaticDetails = request.Summary(), request.Details(s.budgets)
 	return s.begin(ctx, beginning{
 		patchID: request.PatchID, gameID: request.GameID, options: options,
 		workflow: workflows.PatchRuntimeType, input: workflows.Input{Request: request, Budgets: s.budgets},
@@ -175,14 +175,6 @@ func memo(request patch.Request) map[string]any {
 		fields[workflows.MemoActor] = request.Actor
 	}
 	return fields
-}
-
-// maxSummary is Temporal's bound on a static summary, in bytes.
-const maxSummary = 200
-
-func summary(request patch.Request) string {
-	return patch.Truncate(fmt.Sprintf("patch %s to %s (%s)",
-		request.GameID, request.Version, request.OpSource.OrDefault()), maxSummary)
 }
 
 // notStarted is the refusal of a start that failed. Temporal's own refusal, such

@@ -114,9 +114,12 @@ func TestStartOptions(t *testing.T) {
 	require.Equal(t, enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL, options.WorkflowIDConflictPolicy)
 	require.Zero(t, options.WorkflowExecutionTimeout)
 	require.Equal(t, patch.DefaultBudgets(), input.Budgets)
-	require.Equal(t, 4, options.TypedSearchAttributes.Size())
-	require.Len(t, workflows.SearchAttributes(), 4)
-	require.LessOrEqual(t, len(options.StaticSummary), 200)
+	require.Equal(t, 6, options.TypedSearchAttributes.Size())
+	require.Len(t, workflows.SearchAttributes(), 7, "and ErrorCode, which a run has that fails")
+	actor, _ := options.TypedSearchAttributes.GetKeyword(workflows.ActorKey)
+	require.Equal(t, "ann", actor)
+	require.Equal(t, "patch demo-1 to 1.4.3 (ann)", options.StaticSummary)
+	require.Contains(t, options.StaticDetails, "- **Only from:** `1.4.2`")
 }
 
 // TestJoinRules proves whom an open run serves.

@@ -47,6 +47,11 @@ const (
 const watchNote = "Kept by `gamemaster worker`. Pause it here: it stays paused. " +
 	"GAMEMASTER_WATCH_INTERVAL and GAMEMASTER_WATCH_HEAL say the rest."
 
+// passDetails is what the page of every pass tells who looks at it first.
+const passDetails = "One pass of the watch: it compares every record with its container, keeps what differs (`gamemaster drift`), " +
+	"writes the audit rows of runs that were terminated, and, when it is told to heal, starts reconciliations. " +
+	"It changes no record and no container itself. Pause the schedule to have no passes."
+
 // WatchOptions say when the watch makes its passes and what they do.
 type WatchOptions struct {
 	// Namespace is the client's own; empty means the default one.
@@ -86,8 +91,13 @@ func EnsureWatch(ctx context.Context, temporal client.Client, options WatchOptio
 		return fmt.Errorf("ensure the watch: %w", err)
 	}
 	k := keeper{service: temporal.WorkflowService(), namespace: options.Namespace, id: WatchID(options.TaskQueue)}
+	return k.keep(ctx, wanted, options.Interval > 0)
+}
+
+// keep brings the schedule about, unless others keep changing it.
+func (k keeper) keep(ctx context.Context, wanted *schedulepb.Schedule, exists bool) error {
 	for range ensureTries {
-		settled, err := k.bringAbout(ctx, wanted, options.Interval > 0)
+		settled, err := k.bringAbout(ctx, wanted, exists)
 		if err != nil {
 			return fmt.Errorf("ensure schedule %q: %w", k.id, err)
 		}
@@ -174,28 +184,48 @@ func (k keeper) update(ctx context.Context, wanted *schedulepb.Schedule, found *
 
 // wantedSchedule is the schedule as options say.
 func wantedSchedule(options WatchOptions) (*schedulepb.Schedule, error) {
-	input, err := converter.GetDefaultDataConverter().ToPayloads(workflows.WatchInput{Heal: options.Heal, Budgets: options.Budgets})
+	return passes{
+		interval: options.Interval, taskQueue: options.TaskQueue, id: WatchID(options.TaskQueue),
+		workflow: workflows.ReconcileRuntimesType, input: workflows.WatchInput{Heal: options.Heal, Budgets: options.Budgets},
+		summary: "watch: compare all records with their containers", note: watchNote,
+	}.schedule()
+}
+
+// passes are what a schedule of ours starts, one after the other.
+type passes struct {
+	interval                time.Duration
+	taskQueue, id, workflow string
+	input                   any
+	summary, note           string
+}
+
+func (p passes) schedule() (*schedulepb.Schedule, error) {
+	input, err := converter.GetDefaultDataConverter().ToPayloads(p.input)
 	if err != nil {
 		return nil, err
 	}
-	summary, err := converter.GetDefaultDataConverter().ToPayload("watch: compare all records with their containers")
+	summary, err := converter.GetDefaultDataConverter().ToPayload(p.summary)
+	if err != nil {
+		return nil, err
+	}
+	details, err := converter.GetDefaultDataConverter().ToPayload(passDetails)
 	if err != nil {
 		return nil, err
 	}
 	return &schedulepb.Schedule{
 		Spec: &schedulepb.ScheduleSpec{
-			Interval: []*schedulepb.IntervalSpec{{Interval: durationpb.New(options.Interval)}},
-			Jitter:   durationpb.New(options.Interval / jitterPart),
+			Interval: []*schedulepb.IntervalSpec{{Interval: durationpb.New(p.interval)}},
+			Jitter:   durationpb.New(p.interval / jitterPart),
 		},
 		Action: &schedulepb.ScheduleAction{Action: &schedulepb.ScheduleAction_StartWorkflow{
 			StartWorkflow: &workflowpb.NewWorkflowExecutionInfo{
 				// Temporal puts the time of the pass behind it.
-				WorkflowId:               WatchID(options.TaskQueue),
-				WorkflowType:             &commonpb.WorkflowType{Name: workflows.ReconcileRuntimesType},
-				TaskQueue:                &taskqueuepb.TaskQueue{Name: options.TaskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
+				WorkflowId:               p.id,
+				WorkflowType:             &commonpb.WorkflowType{Name: p.workflow},
+				TaskQueue:                &taskqueuepb.TaskQueue{Name: p.taskQueue, Kind: enumspb.TASK_QUEUE_KIND_NORMAL},
 				Input:                    input,
 				WorkflowExecutionTimeout: durationpb.New(passTimeout),
-				UserMetadata:             &sdkpb.UserMetadata{Summary: summary},
+				UserMetadata:             &sdkpb.UserMetadata{Summary: summary, Details: details},
 			},
 		}},
 		Policies: &schedulepb.SchedulePolicies{
@@ -204,16 +234,16 @@ func wantedSchedule(options WatchOptions) (*schedulepb.Schedule, error) {
 			OverlapPolicy: enumspb.SCHEDULE_OVERLAP_POLICY_SKIP,
 			CatchupWindow: durationpb.New(catchupWindow),
 		},
-		State: &schedulepb.ScheduleState{Notes: watchNote},
+		State: &schedulepb.ScheduleState{Notes: p.note},
 	}, nil
 }
 
 // face is what two schedules are compared by: what options say, and not what
 // Temporal fills in.
 type face struct {
-	interval, jitter, catchup, timeout      time.Duration
-	overlap                                 enumspb.ScheduleOverlapPolicy
-	id, workflow, taskQueue, input, summary string
+	interval, jitter, catchup, timeout               time.Duration
+	overlap                                          enumspb.ScheduleOverlapPolicy
+	id, workflow, taskQueue, input, summary, details string
 	// others counts what is there besides the one interval.
 	others int
 }
@@ -225,6 +255,7 @@ func faceOf(schedule *schedulepb.Schedule) face {
 		timeout: action.GetWorkflowExecutionTimeout().AsDuration(), overlap: policies.GetOverlapPolicy(),
 		id: action.GetWorkflowId(), workflow: action.GetWorkflowType().GetName(), taskQueue: action.GetTaskQueue().GetName(),
 		summary: string(action.GetUserMetadata().GetSummary().GetData()),
+		details: string(action.GetUserMetadata().GetDetails().GetData()),
 		others: len(spec.GetStructuredCalendar()) + len(spec.GetCalendar()) + len(spec.GetCronString()) +
 			len(spec.GetExcludeStructuredCalendar()),
 	}

@@ -137,6 +137,7 @@ func TestEnsureWatchCreates(t *testing.T) {
 	require.Equal(t, workflows.ReconcileRuntimesType, action.GetWorkflowType().GetName())
 	require.Equal(t, workflows.TaskQueue, action.GetTaskQueue().GetName())
 	require.NotEmpty(t, action.GetUserMetadata().GetSummary().GetData())
+	require.Contains(t, string(action.GetUserMetadata().GetDetails().GetData()), "Pause the schedule")
 	require.Equal(t, workflows.WatchInput{Heal: patch.ModeEnforce, Budgets: options.Budgets}, s.input(t))
 
 	require.NoError(t, ensure(t, s, options))

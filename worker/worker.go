@@ -49,6 +49,12 @@ func RegisterWatch(registry Registry, watch *activities.Watch) {
 	registry.RegisterActivity(watch)
 }
 
+// RegisterExport registers the export of histories, which a worker runs as well.
+func RegisterExport(registry Registry, export *activities.Export) {
+	registry.RegisterWorkflowWithOptions(workflows.ExportHistories, workflow.RegisterOptions{Name: workflows.ExportHistoriesType})
+	registry.RegisterActivity(export)
+}
+
 // Options of [Run].
 type Options struct {
 	// Client is connected to the namespace of the patches; required.
@@ -60,7 +66,10 @@ type Options struct {
 	// Watch has the steps of the watch; required, since its passes come to any
 	// worker of the task queue.
 	Watch *activities.Watch
-	// Interceptors see every step and run; none in production.
+	// Export has the steps of the export of histories; required as well.
+	Export *activities.Export
+	// Interceptors see every step and run, besides the one that measures phases;
+	// none in production.
 	Interceptors []interceptor.WorkerInterceptor
 }
 
@@ -68,8 +77,8 @@ type Options struct {
 // under way, within 10 seconds. It fails when the namespace cannot be
 // polled.
 func Run(ctx context.Context, options Options) error {
-	if options.Activities == nil || options.Watch == nil {
-		return errors.New("start worker: activities and watch are required")
+	if options.Activities == nil || options.Watch == nil || options.Export == nil {
+		return errors.New("start worker: activities, watch and export are required")
 	}
 	taskQueue := options.TaskQueue
 	if taskQueue == "" {
@@ -81,7 +90,7 @@ func Run(ctx context.Context, options Options) error {
 		MaxHeartbeatThrottleInterval:           activities.BeatInterval,
 		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
 		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
-		Interceptors:                           options.Interceptors,
+		Interceptors:                           append([]interceptor.WorkerInterceptor{&phases{}}, options.Interceptors...),
 		// The fixed two pollers per kind stall a hand-over now and then.
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
 		ActivityTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),
@@ -94,6 +103,7 @@ func Run(ctx context.Context, options Options) error {
 	})
 	Register(w, options.Activities)
 	RegisterWatch(w, options.Watch)
+	RegisterExport(w, options.Export)
 	if err := w.Start(); err != nil {
 		return fmt.Errorf("start worker on task queue %q: %w", taskQueue, err)
 	}

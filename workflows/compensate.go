@@ -19,6 +19,7 @@ import (
 func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Refusal {
 	// A cancelled run has to be compensated as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	r.page.Because, r.failing = failure.Error(), failure.Code
 	var first patch.Undo
 	for round := 1; ; round++ {
 		restored, err := r.restore(ctx, round)
@@ -48,10 +49,10 @@ func (r *run) compensate(ctx workflow.Context, failure *patch.Refusal) *patch.Re
 // a Runtime Manager that cannot be told to refuse it: row and container are
 // looked at once more after that.
 func (r *run) settleDown(ctx workflow.Context) {
+	const late = "a recreate that was given up on may still land"
 	r.unsettled = false
-	timer := workflow.NewTimerWithOptions(ctx, time.Duration(r.budgets.Settle), workflow.TimerOptions{
-		Summary: "a recreate that was given up on may still land",
-	})
+	r.begin(ctx, "", late, time.Duration(r.budgets.Settle))
+	timer := workflow.NewTimerWithOptions(ctx, time.Duration(r.budgets.Settle), workflow.TimerOptions{Summary: late})
 	// The context is disconnected, so the timer fires.
 	_ = timer.Get(ctx, nil)
 }
@@ -66,6 +67,7 @@ func untried(err error) bool {
 // restore tries the undo once, for its whole budget.
 func (r *run) restore(ctx workflow.Context, round int) (restored activities.RestoreContainerResult, err error) {
 	r.enter(patch.PhaseCompensating)
+	r.attribute(ctx, r.atPhase(OutcomeOpen))
 	fence, err := r.takeFence(ctx, r.budgets.Undo)
 	if err != nil {
 		_ = r.failed(ctx, err) // for the query; the error itself decides
@@ -88,16 +90,12 @@ func (r *run) restore(ctx workflow.Context, round int) (restored activities.Rest
 // update that told so.
 func (r *run) awaitOperator(ctx workflow.Context) string {
 	r.enter(patch.PhaseNeedsOperator)
-	r.upsertOutcome(ctx, OutcomeNeedsOperator)
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf(
-		"The container of `%s` could not be brought in line with its record: %s\n\n"+
-			"- Update `retry` tries again for %s.\n"+
-			"- Update `abandon` ends the run and leaves the difference.\n\nBoth want an `actor` and a `reason`.",
-		r.request.GameID, r.state.LastError, r.budgets.Undo.String()))
-	update := r.operator.await(ctx)
-	workflow.SetCurrentDetails(ctx, "")
-	r.upsertOutcome(ctx, OutcomeOpen)
-	return update
+	r.attribute(ctx, r.atPhase(OutcomeNeedsOperator))
+	attempts := r.page.State.Attempts
+	r.begin(ctx, "", "an operator's decision: retry or abandon", 0)
+	// Those of the undo, which the query goes on to tell.
+	r.page.State.Attempts = attempts
+	return r.operator.await(ctx)
 }
 
 // operator is what the run hears from the person who decides about it.
@@ -110,22 +108,33 @@ type operator struct {
 	awaited bool
 }
 
+// What the UI's form says of the two updates.
+const (
+	decisionInput = `Input: {"actor":"your name","reason":"why"}; both are required and go into the audit log. ` +
+		`It is taken only while the phase is needs_operator, and refused otherwise without any effect. It answers the state. `
+	retryDescription = `Try again. ` + decisionInput +
+		`Effect: the record is read again and the container made to follow it, for the whole undo budget; then the run ends as the failure that it is, ` +
+		`or waits for an operator again. Safe at any time: a container that is in line is not recreated.`
+	abandonDescription = `Give up. ` + decisionInput +
+		`Effect: the run ends as Failed with service_unavailable; container and record stay as they are and may differ, and the game is free for other patches.`
+)
+
 // listen registers the updates by which an operator decides.
 func (o *operator) listen(ctx workflow.Context, r *run) error {
 	for _, update := range []struct{ name, description string }{
-		{RetryUpdate, "Try again to bring the container in line with the record. Takes {actor, reason}; only while the patch needs an operator."},
-		{AbandonUpdate, "End the patch and leave container and record as they are. Takes {actor, reason}; only while the patch needs an operator."},
+		{RetryUpdate, retryDescription},
+		{AbandonUpdate, abandonDescription},
 	} {
 		decide := func(_ workflow.Context, command patch.Command) (patch.State, error) {
 			o.take(patch.Decision{Update: update.name, Command: command})
-			return r.state, nil
+			return r.page.State, nil
 		}
 		err := workflow.SetUpdateHandlerWithOptions(ctx, update.name, decide, workflow.UpdateHandlerOptions{
 			Description: update.description,
 			Validator: func(command patch.Command) error {
 				switch {
-				case r.state.Phase != patch.PhaseNeedsOperator:
-					return fmt.Errorf("the patch is in phase %q and needs no operator", r.state.Phase)
+				case r.page.State.Phase != patch.PhaseNeedsOperator:
+					return fmt.Errorf("the patch is in phase %q and needs no operator", r.page.State.Phase)
 				case !o.awaited:
 					return errors.New("another operator has just decided")
 				case update.name == RetryUpdate && o.retries >= patch.MaxRetries:

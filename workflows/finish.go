@@ -12,15 +12,18 @@ import (
 	"galaxy/gamemaster/internal/domain/patch"
 )
 
-// execute runs one step and keeps the state that the query answers.
+// execute runs one step and keeps what the query answers and the page tells.
 func (r *run) execute(ctx workflow.Context, name string, step, input, output any) error {
-	r.state.Step, r.state.Attempts = name, 0
-	return workflow.ExecuteActivity(ctx, step, input).Get(ctx, output)
+	options := workflow.GetActivityOptions(ctx)
+	r.begin(ctx, name, options.Summary, options.ScheduleToCloseTimeout)
+	err := workflow.ExecuteActivity(ctx, step, input).Get(ctx, output)
+	r.page.End(workflow.Now(ctx))
+	return err
 }
 
-func (r *run) enter(phase patch.Phase) { r.state.Phase, r.state.Step = phase, "" }
+func (r *run) enter(phase patch.Phase) { r.page.State.Phase, r.page.State.Step = phase, "" }
 
-func (r *run) succeeded(attempts int) { r.state.Attempts = attempts }
+func (r *run) succeeded(attempts int) { r.page.Tried(attempts, "") }
 
 // failed reads the code out of a step's error, and keeps it for the query.
 func (r *run) failed(ctx workflow.Context, err error) *patch.Refusal {
@@ -30,7 +33,8 @@ func (r *run) failed(ctx workflow.Context, err error) *patch.Refusal {
 		// audit row may have been written with it before the cancellation came.
 		refusal = cancelled()
 	}
-	r.state.Code, r.state.LastError, r.state.Attempts = refusal.Code, refusal.Message, attempts
+	r.page.State.Code, r.page.State.LastError = refusal.Code, refusal.Message
+	r.page.Tried(attempts, refusal.Error())
 	return refusal
 }
 
@@ -86,10 +90,9 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 	// A cancelled run leaves its row as well.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	r.settle(ctx, failure)
-	if r.result.Undo != nil {
-		workflow.SetCurrentDetails(ctx, "What was undone: "+r.result.Undo.Sentence())
-	}
-	defer func() { r.upsertOutcome(ctx, string(r.result.Outcome)) }()
+	defer func() {
+		r.attribute(ctx, attributes{outcome: string(r.result.Outcome), phase: string(patch.PhaseDone), code: r.result.Code})
+	}()
 	if strings.TrimSpace(r.request.GameID) == "" {
 		// A row about no game adds nothing; the specification leaves it out.
 		return
@@ -130,34 +133,22 @@ func (r *run) settle(ctx workflow.Context, failure *patch.Refusal) {
 			record.Status = r.result.Undo.RowStatus
 		}
 		r.result.Runtime = &record
-		r.state.Code, r.state.LastError = "", ""
+		r.page.State.Code, r.page.State.LastError, r.page.Because, r.failing = "", "", "", ""
 		return
 	}
 	r.result.Outcome = operation.OutcomeFailure
 	r.result.Code, r.result.Message, r.result.Field = failure.Code, failure.Message, failure.Field
+	r.failing = failure.Code
 	r.result.Noop = false
-	r.state.Code, r.state.LastError = failure.Code, failure.Message
-}
-
-// upsertOutcome keeps the one search attribute that changes. Runs started by
-// hand get the others with it.
-func (r *run) upsertOutcome(ctx workflow.Context, outcome string) {
-	updates := []temporal.SearchAttributeUpdate{PatchOutcomeKey.ValueSet(outcome)}
-	if _, known := workflow.GetTypedSearchAttributes(ctx).GetKeyword(GameIDKey); !known {
-		updates = append(updates,
-			GameIDKey.ValueSet(cut(r.request.GameID)),
-			TargetVersionKey.ValueSet(cut(r.request.Version)),
-			OpSourceKey.ValueSet(string(r.request.OpSource.OrDefault())))
-	}
-	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
-		workflow.GetLogger(ctx).Error("upsert search attributes", "err", err.Error())
-	}
+	r.page.State.Code, r.page.State.LastError = failure.Code, failure.Message
 }
 
 // close ends the run the way its code says.
 func (r *run) close(ctx workflow.Context) (patch.Result, error) {
 	r.enter(patch.PhaseDone)
+	r.page.Result = &r.result
 	disconnected, _ := workflow.NewDisconnectedContext(ctx)
+	r.show(disconnected)
 	// An operator's update that is being answered would be lost.
 	_ = workflow.Await(disconnected, func() bool { return workflow.AllHandlersFinished(disconnected) })
 	switch r.result.Code.Closing() {

@@ -32,16 +32,20 @@ const taskTries = 3
 // can see and pause; then it is run in the task all the same. So the step has to
 // be one that may be done twice.
 func (r *run) inTask(ctx workflow.Context, name string, step, input, output any) error {
-	r.state.Step, r.state.Attempts = name, 0
+	r.page.State.Step, r.page.State.Attempts = name, 0
 	for try := range taskTries {
 		local := taskOptions(ctx, workflow.GetActivityOptions(ctx).Summary, try > 0)
 		err := workflow.ExecuteLocalActivity(local, step, input).Get(local, output)
 		if err == nil || ctx.Err() != nil || isFinal(err) {
 			return err
 		}
+		if r.page.State.Phase == patch.PhaseAuditing {
+			r.attribute(ctx, r.atPhase(OutcomeOpen))
+		}
 		if err := r.execute(ctx, name, step, input, output); err != nil {
 			return err
 		}
+		r.page.Uncounted()
 	}
 	return nil
 }

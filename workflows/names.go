@@ -18,6 +18,9 @@ const (
 	ReconcileRuntimeType = "ReconcileRuntime"
 	// ReconcileRuntimesType is the workflow type of one pass of the watch.
 	ReconcileRuntimesType = "ReconcileRuntimes"
+	// ExportHistoriesType is the workflow type of one pass of the export of
+	// histories.
+	ExportHistoriesType = "ExportHistories"
 	// StateQuery answers a [patch.State].
 	StateQuery = "state"
 	// RetryUpdate and AbandonUpdate take a [patch.Command] while the run is in
@@ -39,13 +42,26 @@ const (
 	MemoMode = "mode"
 )
 
-// Search attributes of a patch, all of type Keyword.
+// Search attributes of a patch or a reconciliation, all of type Keyword. They are
+// what a list of runs is filtered by; see the saved views in docs/runbook.md.
+// TargetVersion is a patch's only, Actor is missing when nobody was named, and
+// ErrorCode is there while a failure is undone and when it was the end.
 var (
 	GameIDKey        = temporal.NewSearchAttributeKeyKeyword("GameId")
 	TargetVersionKey = temporal.NewSearchAttributeKeyKeyword("TargetVersion")
 	PatchOutcomeKey  = temporal.NewSearchAttributeKeyKeyword("PatchOutcome")
 	OpSourceKey      = temporal.NewSearchAttributeKeyKeyword("OpSource")
+	ActorKey         = temporal.NewSearchAttributeKeyKeyword("Actor")
+	PhaseKey         = temporal.NewSearchAttributeKeyKeyword("Phase")
+	ErrorCodeKey     = temporal.NewSearchAttributeKeyKeyword("ErrorCode")
 )
+
+// PhaseForward is the search attribute Phase of a run on its way forward:
+// validating, patching or recording, which of them tells the run itself. Each
+// change of a search attribute is an event of the history, and these phases last
+// for milliseconds in all runs that go well: only a run that goes wrong, or waits
+// for its audit row, tells more. See [run.attribute].
+const PhaseForward = "forward"
 
 // Values of PatchOutcome while the run is open; a closed run has its
 // operation.Outcome there.
@@ -63,6 +79,9 @@ func SearchAttributes() map[string]string {
 		TargetVersionKey.GetName(): keyword,
 		PatchOutcomeKey.GetName():  keyword,
 		OpSourceKey.GetName():      keyword,
+		ActorKey.GetName():         keyword,
+		PhaseKey.GetName():         keyword,
+		ErrorCodeKey.GetName():     keyword,
 	}
 }
 
@@ -71,14 +90,31 @@ func SearchAttributes() map[string]string {
 // started by hand may carry anything.
 const maxAttribute = 255
 
-// Attributes returns the search attributes that a run is started with.
+// Attributes returns the search attributes that a patch is started with.
 func Attributes(request patch.Request) temporal.SearchAttributes {
-	return temporal.NewSearchAttributes(
+	return temporal.NewSearchAttributes(append(asked(request),
+		PatchOutcomeKey.ValueSet(OutcomeOpen), PhaseKey.ValueSet(PhaseForward))...)
+}
+
+// ReconcileAttributes returns those of a reconciliation. It has no
+// TargetVersion: which one it comes to is what the run finds out.
+func ReconcileAttributes(request patch.ReconcileRequest) temporal.SearchAttributes {
+	return Attributes(request.Asked())
+}
+
+// asked are the search attributes that never change.
+func asked(request patch.Request) []temporal.SearchAttributeUpdate {
+	updates := []temporal.SearchAttributeUpdate{
 		GameIDKey.ValueSet(cut(request.GameID)),
-		TargetVersionKey.ValueSet(cut(request.Version)),
-		PatchOutcomeKey.ValueSet(OutcomeOpen),
 		OpSourceKey.ValueSet(string(request.OpSource.OrDefault())),
-	)
+	}
+	if request.Version != "" {
+		updates = append(updates, TargetVersionKey.ValueSet(cut(request.Version)))
+	}
+	if request.Actor != "" {
+		updates = append(updates, ActorKey.ValueSet(cut(request.Actor)))
+	}
+	return updates
 }
 
 func cut(text string) string { return patch.Truncate(text, maxAttribute) }

@@ -38,6 +38,10 @@ func backoff(first, most time.Duration) *temporal.RetryPolicy {
 	}
 }
 
+// told bounds a summary that has a text of the request in it, which nobody has
+// checked yet: Temporal does not take a longer one.
+func told(summary string) string { return patch.Truncate(summary, patch.MaxSummary) }
+
 // storeOptions are for steps on Postgres: quick retries, since most of its
 // faults are gone within a second, for budget in total.
 func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) workflow.Context {

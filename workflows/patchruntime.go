@@ -53,9 +53,10 @@ type run struct {
 	firstRunID string
 	budgets    patch.Budgets
 	steps      *activities.Activities
-	state      patch.State
-	result     patch.Result
-	plan       patch.Plan
+	// page is what the run shows of itself, its state among it.
+	page   patch.Page
+	result patch.Result
+	plan   patch.Plan
 	// record is the row as it was loaded, then as it was rotated.
 	record activities.UpdateImageResult
 	// touched says that the container may differ from the row: the undo is due
@@ -74,6 +75,11 @@ type run struct {
 	// place.
 	recording bool
 	operator  operator
+	// failing is the code of what is undone, and of how the run ended; empty while
+	// there is none.
+	failing patch.Code
+	// attributes are the search attributes as they were set last.
+	attributes attributes
 }
 
 func newRun(ctx workflow.Context, request patch.Request, kind operation.OpKind, budgets patch.Budgets) (*run, error) {
@@ -82,11 +88,15 @@ func newRun(ctx workflow.Context, request patch.Request, kind operation.OpKind, 
 		request:    request,
 		firstRunID: info.OriginalRunID,
 		budgets:    budgets.OrDefaults(),
-		state: patch.State{
-			PatchID: request.PatchID, GameID: request.GameID,
-			Phase: patch.PhaseValidating,
-			To:    patch.Image{Version: request.Version},
+		page: patch.Page{
+			Reconciles: kind == operation.OpKindReconcile, Budgets: budgets.OrDefaults(),
+			State: patch.State{
+				PatchID: request.PatchID, GameID: request.GameID,
+				Phase: patch.PhaseValidating,
+				To:    patch.Image{Version: request.Version},
+			},
 		},
+		attributes: attributes{outcome: OutcomeOpen, phase: PhaseForward},
 		result: patch.Result{
 			PatchID: request.PatchID, GameID: request.GameID,
 			WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID, Kind: kind,
@@ -97,14 +107,19 @@ func newRun(ctx workflow.Context, request patch.Request, kind operation.OpKind, 
 	// Handlers come before anything that blocks, or an update that arrives with
 	// the first task finds none.
 	if err := workflow.SetQueryHandlerWithOptions(ctx, StateQuery, r.answerState, workflow.QueryHandlerOptions{
-		Description: "Where the patch is: phase, step, attempts, from, to, last error.",
+		Description: stateDescription,
 	}); err != nil {
 		return nil, fmt.Errorf("set query handler %q: %w", StateQuery, err)
 	}
 	return r, nil
 }
 
-func (r *run) answerState() (patch.State, error) { return r.state, nil }
+// stateDescription is shown beside the query in the UI.
+const stateDescription = "Where the run is: phase; step, what it does, since and until when at the latest; attempts as soon as the step " +
+	"has ended; versions and images from and to; code and text of the latest failure. Takes no input, changes nothing, and can be " +
+	"asked at any time, also after the end, while a worker runs."
+
+func (r *run) answerState() (patch.State, error) { return r.page.State, nil }
 
 // carryOut does the patch, and returns what kept it from being done.
 func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
@@ -118,7 +133,7 @@ func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
 
 func (r *run) load(ctx workflow.Context) *patch.Refusal {
 	var loaded activities.LoadRecordResult
-	ctx = storeOptions(ctx, r.budgets.Store, "read the record of "+r.request.GameID)
+	ctx = storeOptions(ctx, r.budgets.Store, told("read the record of "+r.request.GameID))
 	err := r.execute(ctx, "LoadRecord", r.steps.LoadRecord, activities.LoadRecordInput{
 		Request: r.request, WorkflowID: r.result.WorkflowID,
 	}, &loaded)
@@ -128,13 +143,13 @@ func (r *run) load(ctx workflow.Context) *patch.Refusal {
 	r.succeeded(loaded.Attempt)
 	r.record.Record = loaded.Record
 	r.result.From = patch.ImageOf(loaded.Record)
-	r.state.From = r.result.From
+	r.page.State.From = r.result.From
 	return nil
 }
 
 func (r *run) validate(ctx workflow.Context) *patch.Refusal {
 	var validated activities.ValidateVersionResult
-	ctx = storeOptions(ctx, r.budgets.Store, "validate "+r.request.Version)
+	ctx = storeOptions(ctx, r.budgets.Store, told("validate "+r.request.Version))
 	err := r.execute(ctx, "ValidateVersion", r.steps.ValidateVersion, activities.ValidateVersionInput{
 		Record: r.record.Record, Version: r.request.Version, Force: r.request.Force,
 	}, &validated)
@@ -145,7 +160,7 @@ func (r *run) validate(ctx workflow.Context) *patch.Refusal {
 	r.plan = validated.Plan
 	r.result.From, r.result.To = r.plan.From, r.plan.To
 	r.result.Noop = !r.plan.Recreates()
-	r.state.From, r.state.To = r.plan.From, r.plan.To
+	r.page.State.From, r.page.State.To = r.plan.From, r.plan.To
 	return nil
 }
 

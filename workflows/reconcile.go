@@ -34,7 +34,7 @@ func ReconcileRuntime(ctx workflow.Context, input ReconcileInput) (patch.Result,
 
 func (r *run) reconcile(ctx workflow.Context, request patch.ReconcileRequest) *patch.Refusal {
 	var loaded activities.LoadRecordResult
-	err := r.execute(storeOptions(ctx, r.budgets.Store, "read the record of "+request.GameID), "LoadRuntime",
+	err := r.execute(storeOptions(ctx, r.budgets.Store, told("read the record of "+request.GameID)), "LoadRuntime",
 		r.steps.LoadRuntime, activities.LoadRuntimeInput{Request: request, WorkflowID: r.result.WorkflowID}, &loaded)
 	if err != nil {
 		return r.failed(ctx, err)
@@ -55,7 +55,7 @@ func (r *run) reconcile(ctx workflow.Context, request patch.ReconcileRequest) *p
 
 // follow sets where the record comes from and goes to.
 func (r *run) follow(from, to patch.Image) {
-	r.result.From, r.result.To, r.state.From, r.state.To = from, to, from, to
+	r.result.From, r.result.To, r.page.State.From, r.page.State.To = from, to, from, to
 }
 
 // enforce has the container follow the record.
@@ -93,8 +93,8 @@ func (r *run) enforce(ctx workflow.Context, fence int64) *patch.Refusal {
 // lands before is found by the watch.
 func (r *run) fenceOff(ctx workflow.Context) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	state := r.state
-	defer func() { r.state = state }()
+	state := r.page.State
+	defer func() { r.page.State = state }()
 	fence, err := r.takeFence(ctx, r.budgets.Store)
 	if err != nil {
 		return

@@ -49,6 +49,7 @@ func replay(t *testing.T, history *historypb.History, want recorded) error {
 	replayer.RegisterWorkflowWithOptions(workflows.PatchRuntime, workflow.RegisterOptions{Name: workflows.PatchRuntimeType})
 	replayer.RegisterWorkflowWithOptions(workflows.ReconcileRuntime, workflow.RegisterOptions{Name: workflows.ReconcileRuntimeType})
 	replayer.RegisterWorkflowWithOptions(workflows.ReconcileRuntimes, workflow.RegisterOptions{Name: workflows.ReconcileRuntimesType})
+	replayer.RegisterWorkflowWithOptions(workflows.ExportHistories, workflow.RegisterOptions{Name: workflows.ExportHistoriesType})
 	if err := replayer.ReplayWorkflowHistory(quiet(), history); err != nil {
 		return err
 	}

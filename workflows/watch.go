@@ -112,7 +112,7 @@ func ReconcileRuntimes(ctx workflow.Context, input WatchInput) (drift.Pass, erro
 	for page := 1; ; page++ {
 		more, err := p.check(ctx)
 		if err != nil {
-			return drift.Pass{}, p.failed(err)
+			return drift.Pass{}, p.failed(ctx, err)
 		}
 		if !more {
 			break
@@ -126,7 +126,7 @@ func ReconcileRuntimes(ctx workflow.Context, input WatchInput) (drift.Pass, erro
 	swept := p.sweep(ctx)
 	summary, err := p.finish(ctx)
 	if err := errors.Join(swept, err); err != nil {
-		return drift.Pass{}, p.failed(err)
+		return drift.Pass{}, p.failed(ctx, err)
 	}
 	return summary, nil
 }
@@ -149,7 +149,8 @@ func newPass(ctx workflow.Context, input WatchInput) (*pass, error) {
 	}
 	err := workflow.SetQueryHandlerWithOptions(ctx, ProgressQuery,
 		func() (PassProgress, error) { return p.progress, nil },
-		workflow.QueryHandlerOptions{Description: "How far the pass has come: pages, counts, reconciliations started."})
+		workflow.QueryHandlerOptions{Description: "How far the pass has come: pages, counts, reconciliations started, ended runs swept. " +
+			"Takes no input, changes nothing, and can be asked at any time, also after the end, while a worker runs."})
 	if err != nil {
 		return nil, fmt.Errorf("set query handler %q: %w", ProgressQuery, err)
 	}
@@ -157,7 +158,6 @@ func newPass(ctx workflow.Context, input WatchInput) (*pass, error) {
 		return nil, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("heal is %q, want nothing or %q", input.Heal, patch.ModeEnforce), string(patch.CodeInvalidRequest), nil)
 	}
-	p.show(ctx)
 	return p, nil
 }
 
@@ -169,6 +169,7 @@ func (p *pass) check(ctx workflow.Context) (more bool, err error) {
 	}
 	var checked activities.CheckPageResult
 	options := pageOptions(ctx, fmt.Sprintf("compare page %d", p.progress.Pages+1))
+	p.show(options)
 	if err := workflow.ExecuteActivity(options, p.steps.CheckPage, input).Get(ctx, &checked); err != nil {
 		return false, err
 	}
@@ -187,7 +188,6 @@ func (p *pass) check(ctx workflow.Context) (more bool, err error) {
 			"Runtime Manager does not answer", string(patch.CodeServiceUnavailable), nil)
 	}
 	p.heal(ctx, checked.Heal)
-	p.show(ctx)
 	return more, nil
 }
 
@@ -207,7 +207,7 @@ func (p *pass) heal(ctx workflow.Context, due []activities.Healing) {
 			OpSource: operation.OpSourceSystem, Actor: WatchActor, SourceRef: p.progress.PassID,
 			Reason: "the container is on another image than the record's",
 		}
-		child := workflow.ExecuteChildWorkflow(healOptions(ctx, request), ReconcileRuntimeType,
+		child := workflow.ExecuteChildWorkflow(healOptions(ctx, request, p.input.Budgets), ReconcileRuntimeType,
 			ReconcileInput{Request: request, Budgets: p.input.Budgets})
 		starts = append(starts, child.GetChildWorkflowExecution())
 	}
@@ -230,6 +230,7 @@ func (p *pass) sweep(ctx workflow.Context) error {
 	for {
 		var swept activities.SweepEndedResult
 		options := sweepOptions(ctx, "write the audit rows of ended runs")
+		p.show(options)
 		if err := workflow.ExecuteActivity(options, p.steps.SweepEnded, input).Get(ctx, &swept); err != nil {
 			return err
 		}
@@ -247,32 +248,27 @@ func (p *pass) finish(ctx workflow.Context) (drift.Pass, error) {
 		ID: p.progress.PassID, StartedAt: p.progress.StartedAt, FinishedAt: &now, Counts: p.progress.Counts,
 	}
 	var finished activities.FinishPassResult
-	err := workflow.ExecuteActivity(storeOptions(ctx, finishBudget, "keep the summary"), p.steps.FinishPass,
+	options := storeOptions(ctx, finishBudget, "keep the summary")
+	p.show(options)
+	err := workflow.ExecuteActivity(options, p.steps.FinishPass,
 		activities.FinishPassInput{Pass: summary, KeepSince: now.Add(-keepFindings)}).Get(ctx, &finished)
-	p.show(ctx)
+	if err == nil {
+		p.ended(ctx, "")
+	}
 	return summary, err
 }
 
 // failed is how the pass closes when it could not be brought to its end: as
 // Failed, so that a person looks, unless it was cancelled.
-func (p *pass) failed(err error) error {
+func (p *pass) failed(ctx workflow.Context, err error) error {
+	refusal, _ := refusalOf(err)
 	if temporal.IsCanceledError(err) {
+		p.ended(ctx, "cancelled")
 		return temporal.NewCanceledError(p.progress)
 	}
-	refusal, _ := refusalOf(err)
+	p.ended(ctx, refusal.Message)
 	return temporal.NewApplicationErrorWithOptions(refusal.Message, string(refusal.Code),
 		temporal.ApplicationErrorOptions{NonRetryable: true, Cause: err, Details: []any{p.progress}})
-}
-
-// show keeps what the UI shows of the open pass.
-func (p *pass) show(ctx workflow.Context) {
-	counts := p.progress.Counts
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf(
-		"- compared: %d, on %d pages\n- in sync: %d\n- image drift: %d\n- missing: %d\n- extra: %d\n"+
-			"- skipped, since a patch is open: %d\n- unknown, since Runtime Manager did not tell: %d\n"+
-			"- reconciliations started: %d\n- ended runs swept: %d",
-		counts.Checked, p.progress.Pages, counts.InSync, counts.ImageDrift, counts.Missing, counts.Extra,
-		counts.Skipped, counts.Unknown, p.progress.Healing, p.progress.Swept))
 }
 
 // One attempt at a page: 25 rounds of eight inspects of five seconds each would
@@ -320,7 +316,7 @@ const finishBudget = patch.Duration(5 * time.Minute)
 
 // healOptions are for the start of a reconciliation: under the game's own ID, so
 // that it cannot race a patch, and for itself once it has begun.
-func healOptions(ctx workflow.Context, request patch.ReconcileRequest) workflow.Context {
+func healOptions(ctx workflow.Context, request patch.ReconcileRequest, budgets patch.Budgets) workflow.Context {
 	return workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:            patch.WorkflowID(request.GameID),
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
@@ -329,11 +325,8 @@ func healOptions(ctx workflow.Context, request patch.ReconcileRequest) workflow.
 		Memo: map[string]any{
 			MemoPatchID: request.PatchID, MemoMode: string(request.Mode), MemoActor: request.Actor,
 		},
-		TypedSearchAttributes: temporal.NewSearchAttributes(
-			GameIDKey.ValueSet(request.GameID),
-			PatchOutcomeKey.ValueSet(OutcomeOpen),
-			OpSourceKey.ValueSet(string(request.OpSource)),
-		),
-		StaticSummary: fmt.Sprintf("reconcile %s: %s (%s)", request.GameID, request.Mode, request.Actor),
+		TypedSearchAttributes: ReconcileAttributes(request),
+		StaticSummary:         request.Summary(),
+		StaticDetails:         request.Details(budgets),
 	})
 }

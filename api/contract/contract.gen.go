@@ -576,6 +576,51 @@ type Health struct {
 // Example: healthy
 type HealthSummary = string
 
+// HistoryRun defines model for HistoryRun.
+type HistoryRun struct {
+	// ClosedAt Left out while it is open.
+	//
+	// Example: 2026-03-01T12:00:03Z
+	ClosedAt time.Time `json:"closed_at,omitempty,omitzero"`
+
+	// Events How many events the history has.
+	//
+	// Example: 32
+	Events int `json:"events"`
+
+	// ExportedAt Only of an export.
+	//
+	// Example: 2026-03-01T12:01:00Z
+	ExportedAt time.Time `json:"exported_at,omitempty,omitzero"`
+
+	// ReplayError Only of an export that does not replay: why.
+	//
+	// Example:
+	ReplayError string `json:"replay_error,omitempty,omitzero"`
+
+	// RunID Example: 0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11
+	RunID string `json:"run_id"`
+
+	// Source Where this is from: `temporal` or `export`.
+	//
+	// Example: export
+	Source string `json:"source"`
+
+	// StartedAt Example: 2026-03-01T12:00:00Z
+	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
+
+	// Status How it closed, in Temporal's words; `Running` while it is open.
+	//
+	// Example: Completed
+	Status string `json:"status"`
+
+	// WorkflowID Example: patch-runtime/demo-1
+	WorkflowID string `json:"workflow_id"`
+
+	// WorkflowType Example: PatchRuntime
+	WorkflowType string `json:"workflow_type"`
+}
+
 // Image A version and its image; both empty while that is not known.
 type Image struct {
 	// ImageRef Example: registry.example/galaxy/engine:1.4.3
@@ -589,6 +634,34 @@ type Image struct {
 //
 // Example: registry.example/galaxy/engine:1.4.3
 type ImageRef = string
+
+// Intervention defines model for Intervention.
+type Intervention struct {
+	// Action `start`, `cancel`, `reset`, `terminate`, `retry`, `abandon`, `signal`, `pause` or `unpause`; there may be others.
+	// `start` is a run that was not asked for here.
+	//
+	//
+	// Example: cancel
+	Action string `json:"action"`
+
+	// At Example: 2026-03-01T12:00:02Z
+	At time.Time `json:"at"`
+
+	// By Who was let in here, or what somebody's client told Temporal that it is. Empty when Temporal does not know, as with
+	// every reset.
+	//
+	//
+	// Example: ann
+	By string `json:"by"`
+
+	// Reason Why, as far as it was said; of a signal its name.
+	//
+	// Example: wrong version
+	Reason string `json:"reason"`
+
+	// RunID Example: 0199c7a2-5a0b-7a53-9d0e-5d8b6a1c2e11
+	RunID string `json:"run_id"`
+}
 
 // NextCursor Gives the next page; missing on the last one.
 //
@@ -694,7 +767,7 @@ type Outcome string
 // Patch One patch. While it is open, `phase`, `step`, `attempts` and `last_error` tell where it is; once it is closed,
 // `outcome` and what follows tell how it ended.
 type Patch struct {
-	// Actor Who asked for it; told in lists.
+	// Actor Who asked for it; where it is known.
 	//
 	// Example: admin-service
 	Actor string `json:"actor,omitempty,omitzero"`
@@ -708,6 +781,11 @@ type Patch struct {
 	//
 	// Example: conflict
 	Code string `json:"code,omitempty,omitzero"`
+
+	// Doing What the step does, or what the patch waits for when none is under way, in words.
+	//
+	// Example: recreate on 1.4.3
+	Doing string `json:"doing,omitempty,omitzero"`
 
 	// Field What of the request is to be mended.
 	//
@@ -741,6 +819,11 @@ type Patch struct {
 	// Mode Of a reconciliation that is open, where it is known.
 	Mode ReconcileMode `json:"mode,omitempty,omitzero"`
 
+	// NextAttemptAt When the step is tried again; missing while it is being tried.
+	//
+	// Example: 2026-03-01T12:00:05Z
+	NextAttemptAt time.Time `json:"next_attempt_at,omitempty,omitzero"`
+
 	// Noop The game was on the version already and nothing was recreated.
 	//
 	// Example: false
@@ -760,8 +843,18 @@ type Patch struct {
 	// RunID Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
 	RunID string `json:"run_id"`
 
+	// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+	//
+	// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+	RunURL RunURL `json:"run_url,omitempty,omitzero"`
+
 	// Runtime The record of one game. Times are in UTC.
 	Runtime Runtime `json:"runtime,omitempty,omitzero"`
+
+	// Since When the step or the wait began.
+	//
+	// Example: 2026-03-01T12:00:01Z
+	Since time.Time `json:"since,omitempty,omitzero"`
 
 	// StartedAt Example: 2026-03-01T12:00:00Z
 	StartedAt time.Time `json:"started_at,omitempty,omitzero"`
@@ -780,6 +873,11 @@ type Patch struct {
 	// Undo What the compensation saw and did to bring the container in line with the record.
 	Undo Undo `json:"undo,omitempty,omitzero"`
 
+	// Until When the step or the wait is given up at the latest; missing when there is no bound.
+	//
+	// Example: 2026-03-01T12:02:01Z
+	Until time.Time `json:"until,omitempty,omitzero"`
+
 	// WorkflowID The patch's workflow in Temporal.
 	//
 	// Example: patch-runtime/demo-1
@@ -789,6 +887,25 @@ type Patch struct {
 // PatchAnswer A patch, or the plan of one when `dry_run` was asked for.
 type PatchAnswer struct {
 	union json.RawMessage
+}
+
+// PatchHistory defines model for PatchHistory.
+type PatchHistory struct {
+	// History The run's events, as the Temporal SDKs write them.
+	//
+	// Example: {"events":[{"eventId":"1","eventTime":"2026-03-01T12:00:00Z","eventType":"EVENT_TYPE_WORKFLOW_EXECUTION_STARTED"}]}
+	History json.RawMessage `json:"history"`
+
+	// Interventions What people did to all runs of the patch, in order, at most the latest 1000: of a run that has closed for ever, of
+	// an open one when it is the run.
+	Interventions []Intervention `json:"interventions"`
+
+	// PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
+	PatchID PatchID    `json:"patch_id"`
+	Run     HistoryRun `json:"run"`
+
+	// Runs The runs whose history was exported, the one that closed last first, at most 100.
+	Runs []HistoryRun `json:"runs"`
 }
 
 // PatchID Example: demo-1.ie6lo7c3uipa373oksugz6isl4
@@ -915,6 +1032,11 @@ type Problem struct {
 	// RunID Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
 	RunID string `json:"run_id,omitempty,omitzero"`
 
+	// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+	//
+	// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+	RunURL RunURL `json:"run_url,omitempty,omitzero"`
+
 	// Status Example: 409
 	Status int `json:"status"`
 
@@ -1036,6 +1158,11 @@ type RollbackRequest struct {
 	// Example: previous
 	To string `json:"to"`
 }
+
+// RunURL The run's page in Temporal's UI, for operators; missing when the API was not told where that is.
+//
+// Example: https://temporal.example/namespaces/default/workflows/patch-runtime%2Fdemo-1/019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10/history
+type RunURL = string
 
 // Runtime The record of one game. Times are in UTC.
 type Runtime struct {
@@ -1331,6 +1458,12 @@ type ListPatchesParams struct {
 	Cursor Cursor `form:"cursor,omitempty" json:"cursor,omitempty,omitzero"`
 }
 
+// GetPatchHistoryParams defines parameters for GetPatchHistory.
+type GetPatchHistoryParams struct {
+	// RunID One of the runs of the patch; the latest one by default. A reset in the Temporal UI makes another run.
+	RunID string `form:"run_id,omitempty" json:"run_id,omitempty,omitzero"`
+}
+
 // ListRuntimesParams defines parameters for ListRuntimes.
 type ListRuntimesParams struct {
 	// Status Keeps the runtimes of that status.
@@ -1527,6 +1660,9 @@ type ServerInterface interface {
 	// CancelPatch Ask an open patch to stop
 	// (POST /api/v1/internal/patches/{patch_id}/cancel)
 	CancelPatch(c *gin.Context, patchID PatchID)
+	// GetPatchHistory Read the history of a patch
+	// (GET /api/v1/internal/patches/{patch_id}/history)
+	GetPatchHistory(c *gin.Context, patchID PatchID, params GetPatchHistoryParams)
 	// RetryPatch Have a patch that waits for an operator try again
 	// (POST /api/v1/internal/patches/{patch_id}/retry)
 	RetryPatch(c *gin.Context, patchID PatchID)
@@ -1960,6 +2096,42 @@ func (siw *ServerInterfaceWrapper) CancelPatch(c *gin.Context) {
 	}
 
 	siw.Handler.CancelPatch(c, patchID)
+}
+
+// GetPatchHistory operation middleware
+func (siw *ServerInterfaceWrapper) GetPatchHistory(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "patch_id" -------------
+	var patchID PatchID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "patch_id", c.Param("patch_id"), &patchID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter patch_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetPatchHistoryParams
+
+	// ------------- Optional query parameter "run_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "run_id", c.Request.URL.Query(), &params.RunID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter run_id: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetPatchHistory(c, patchID, params)
 }
 
 // RetryPatch operation middleware
@@ -2507,6 +2679,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/api/v1/internal/runtimes/:game_id/reconcile", wrapper.ReconcileRuntime)
 	router.GET(options.BaseURL+"/api/v1/internal/patches", wrapper.ListPatches)
 	router.GET(options.BaseURL+"/api/v1/internal/patches/:patch_id", wrapper.GetPatch)
+	router.GET(options.BaseURL+"/api/v1/internal/patches/:patch_id/history", wrapper.GetPatchHistory)
 	router.POST(options.BaseURL+"/api/v1/internal/patches/:patch_id/cancel", wrapper.CancelPatch)
 	router.POST(options.BaseURL+"/api/v1/internal/patches/:patch_id/retry", wrapper.RetryPatch)
 	router.POST(options.BaseURL+"/api/v1/internal/patches/:patch_id/abandon", wrapper.AbandonPatch)
@@ -4755,6 +4928,184 @@ type CancelPatch503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response CancelPatch503ApplicationProblemPlusJSONResponse) VisitCancelPatchResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistoryRequestObject struct {
+	PatchID PatchID `json:"patch_id"`
+	Params  GetPatchHistoryParams
+}
+
+type GetPatchHistoryResponseObject interface {
+	VisitGetPatchHistoryResponse(w http.ResponseWriter) error
+}
+
+type GetPatchHistory200ResponseHeaders struct {
+	XRequestID *string
+}
+
+type GetPatchHistory200JSONResponse struct {
+	Body    PatchHistory
+	Headers GetPatchHistory200ResponseHeaders
+}
+
+func (response GetPatchHistory200JSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory400ApplicationProblemPlusJSONResponse struct {
+	BadRequestApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory400ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory401ApplicationProblemPlusJSONResponse struct {
+	UnauthorizedApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory401ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory403ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory404ApplicationProblemPlusJSONResponse struct {
+	PatchNotFoundApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory404ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory429ApplicationProblemPlusJSONResponse struct {
+	TooManyRequestsApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory429ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.RetryAfter != nil {
+		w.Header().Set("Retry-After", fmt.Sprint(*response.Headers.RetryAfter))
+	}
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory500ApplicationProblemPlusJSONResponse struct {
+	InternalErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory500ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	if response.Headers.XRequestID != nil {
+		w.Header().Set("X-Request-Id", fmt.Sprint(*response.Headers.XRequestID))
+	}
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPatchHistory503ApplicationProblemPlusJSONResponse struct {
+	ServiceUnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetPatchHistory503ApplicationProblemPlusJSONResponse) VisitGetPatchHistoryResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7908,6 +8259,9 @@ type StrictServerInterface interface {
 	// CancelPatch Ask an open patch to stop
 	// (POST /api/v1/internal/patches/{patch_id}/cancel)
 	CancelPatch(ctx context.Context, request CancelPatchRequestObject) (CancelPatchResponseObject, error)
+	// GetPatchHistory Read the history of a patch
+	// (GET /api/v1/internal/patches/{patch_id}/history)
+	GetPatchHistory(ctx context.Context, request GetPatchHistoryRequestObject) (GetPatchHistoryResponseObject, error)
 	// RetryPatch Have a patch that waits for an operator try again
 	// (POST /api/v1/internal/patches/{patch_id}/retry)
 	RetryPatch(ctx context.Context, request RetryPatchRequestObject) (RetryPatchResponseObject, error)
@@ -8348,6 +8702,33 @@ func (sh *strictHandler) CancelPatch(ctx *gin.Context, patchID PatchID) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(CancelPatchResponseObject); ok {
 		if err := validResponse.VisitCancelPatchResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPatchHistory operation middleware
+func (sh *strictHandler) GetPatchHistory(ctx *gin.Context, patchID PatchID, params GetPatchHistoryParams) {
+	var request GetPatchHistoryRequestObject
+
+	request.PatchID = patchID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPatchHistory(ctx.Request.Context(), request.(GetPatchHistoryRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPatchHistory")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetPatchHistoryResponseObject); ok {
+		if err := validResponse.VisitGetPatchHistoryResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -11,7 +11,6 @@ import (
 	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/config"
-	"galaxy/gamemaster/internal/telemetry"
 )
 
 type apiCommand struct {
@@ -55,24 +54,32 @@ func (c *apiCommand) Run(p *process) error {
 	if err := c.check(); err != nil {
 		return refused(err)
 	}
-	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-api"))
+	o, err := newObservers(p, "gamemaster-api", logger)
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL: %w", err)
+		return err
+	}
+	defer o.close()
+	pool, err := openPool(p.ctx, settings.DatabaseURL, o, "gamemaster-api")
+	if err != nil {
+		return err
 	}
 	defer pool.Close()
-	temporal, err := connectTemporal(p.environ, logger)
+	temporal, err := connectTemporal(p.environ, o)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	metrics := telemetry.NewHTTPMetrics()
-	metrics.Register(telemetry.DriftMetrics(postgres.NewDrift(pool), logger))
+	metrics, err := o.httpMetrics(pool, temporal)
+	if err != nil {
+		return err
+	}
 	parts := apiParts{
 		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal,
 		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger,
 		options: api.Options{
 			Gate: gate, TLS: encryption, Rate: c.Rate, Burst: c.Burst, MaxWaiting: c.MaxWaiting,
-			LameDuck: c.LameDuck, Metrics: metrics,
+			LameDuck: c.LameDuck, Metrics: metrics, Trace: o.door(),
+			RunPages: api.RunPages{UI: settings.TemporalUI, Namespace: temporal.namespace},
 		},
 	}
 	server, err := newAPI(parts)

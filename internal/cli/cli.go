@@ -19,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 
 	"galaxy/gamemaster/client"
 	"galaxy/gamemaster/internal/auth"
@@ -32,6 +33,7 @@ type grammar struct {
 	Worker  workerCommand  `cmd:"" help:"Run a Temporal worker."`
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date, or show how it stands."`
 	Rtmsim  rtmsimCommand  `cmd:"" help:"Run the Runtime Manager simulator (for development)."`
+	Doctor  doctorCommand  `cmd:"" help:"Check everything that the processes need, and say of each fault how to mend it."`
 
 	Patch      patchCommand      `cmd:"" help:"Patch a game and show the phases as they pass."`
 	Rollback   rollbackCommand   `cmd:"" help:"Patch a game back to an earlier version and show the phases as they pass."`
@@ -41,6 +43,8 @@ type grammar struct {
 	Runtimes   runtimesCommand   `cmd:"" help:"List games, look at one, register or delete its record."`
 	Versions   versionsCommand   `cmd:"" help:"List engine versions, look at one, add, deprecate or activate it."`
 	Operations operationsCommand `cmd:"" help:"List the audit log, of all games or of one."`
+	Audit      auditCommand      `cmd:"" help:"Verify the audit log, straight in the database."`
+	Prune      pruneCommand      `cmd:"" help:"Drop what is older than it has to be kept, straight in the database."`
 	Token      tokenCommand      `cmd:"" help:"Prepare tokens for the API's auth file."`
 
 	Version kong.VersionFlag `help:"Print the build and end."`
@@ -81,8 +85,23 @@ type process struct {
 	environ map[string]string
 	// asks says that somebody sits at stdin, who can be asked.
 	asks bool
-	// bold says that stdout is a screen that shows bold text.
-	bold bool
+	// bold says that stdout is a screen that shows bold text, and live that frames
+	// can be drawn in place there.
+	bold, live bool
+	// size tells how large the screen is; nil is any.
+	size func() (columns, lines int, err error)
+}
+
+// extent is how much fits on the screen, in columns and lines: one less than it
+// has, so that no line is broken and nothing scrolls. It is asked anew each time,
+// because people change their windows.
+func (p *process) extent() (columns, lines int) {
+	if p.size != nil {
+		if columns, lines, err := p.size(); err == nil && columns > 1 && lines > 1 {
+			return columns - 1, lines - 1
+		}
+	}
+	return screenWidth, screenHeight
 }
 
 // Main runs the command that args name and returns the exit code of the
@@ -98,6 +117,8 @@ func Main(args []string) int {
 		ctx: ctx, stdin: os.Stdin, stdout: &output{Writer: os.Stdout}, stderr: os.Stderr, environ: variables,
 		asks: isatty.IsTerminal(os.Stdin.Fd()),
 		bold: isatty.IsTerminal(os.Stdout.Fd()) && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb",
+		live: isatty.IsTerminal(os.Stdout.Fd()) && variables["TERM"] != "dumb",
+		size: func() (int, int, error) { return term.GetSize(int(os.Stdout.Fd())) },
 	}, args)
 }
 

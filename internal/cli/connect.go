@@ -21,7 +21,6 @@ import (
 	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/adapters/rtm"
 	"galaxy/gamemaster/internal/domain/patch"
-	"galaxy/gamemaster/internal/telemetry"
 	"galaxy/gamemaster/migrations"
 	"galaxy/gamemaster/starter"
 	"galaxy/gamemaster/workflows"
@@ -37,22 +36,24 @@ type temporalConnection struct {
 // connectTemporal makes a client from TEMPORAL_* and the SDK's configuration
 // file. It connects when it is first used, so that an API can start, and say
 // what is missing, before Temporal is there.
-func connectTemporal(environ map[string]string, logger *slog.Logger) (temporalConnection, error) {
+func connectTemporal(environ map[string]string, o observers) (temporalConnection, error) {
 	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: lookup(environ)})
 	if err != nil {
 		return temporalConnection{}, fmt.Errorf("read TEMPORAL_*: %w", err)
 	}
-	return dialTemporal(options, logger)
+	return dialTemporal(options, o)
 }
 
-func dialTemporal(options client.Options, logger *slog.Logger) (temporalConnection, error) {
+func dialTemporal(options client.Options, o observers) (temporalConnection, error) {
 	if options.HostPort == "" {
 		options.HostPort = client.DefaultHostPort
 	}
 	if options.Namespace == "" {
 		options.Namespace = client.DefaultNamespace
 	}
-	options.Logger = telemetry.ForTemporal(logger)
+	if err := o.watchClient(&options); err != nil {
+		return temporalConnection{}, err
+	}
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, starter.DialOptions()...)
 	connection, err := client.NewLazyClient(options)
 	if err != nil {
@@ -80,25 +81,38 @@ func (l lookup) Environ() []string {
 const stepStatementTimeout = 4 * time.Second
 
 // openForSteps opens the pool of a worker.
-func openForSteps(ctx context.Context, databaseURL string) (*pgxpool.Pool, error) {
-	pool, err := postgres.Open(ctx, databaseURL,
-		postgres.WithApplicationName("gamemaster-worker"), postgres.WithStatementTimeout(stepStatementTimeout))
+func openForSteps(ctx context.Context, databaseURL string, o observers) (*pgxpool.Pool, error) {
+	return openPool(ctx, databaseURL, o, "gamemaster-worker", postgres.WithStatementTimeout(stepStatementTimeout))
+}
+
+// openPool opens a pool that is measured under the name that Postgres knows its
+// connections by.
+func openPool(ctx context.Context, databaseURL string, o observers, name string, options ...postgres.Option) (*pgxpool.Pool, error) {
+	options = append(options, postgres.WithApplicationName(name))
+	if tracer := o.traces.Postgres(); tracer != nil {
+		options = append(options, postgres.WithTracer(tracer))
+	}
+	pool, err := postgres.Open(ctx, databaseURL, options...)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	if err := o.meters.Watch(pool, name); err != nil {
+		pool.Close()
+		return nil, err
 	}
 	return pool, nil
 }
 
 // newActivities puts the steps together over a database and Runtime Manager.
-func newActivities(pool *pgxpool.Pool, rtmURL string) (*activities.Activities, *rtm.Client, error) {
-	manager, err := rtm.New(rtm.Options{BaseURL: rtmURL})
+func newActivities(pool *pgxpool.Pool, rtmURL string, o observers) (*activities.Activities, *rtm.Client, error) {
+	manager, err := rtm.New(rtm.Options{BaseURL: rtmURL, Through: o.traces.Manager})
 	if err != nil {
 		return nil, nil, err
 	}
 	steps, err := activities.New(activities.Dependencies{
 		RuntimeRecords: postgres.NewRuntimeRecords(pool),
 		EngineVersions: postgres.NewEngineVersions(pool),
-		OperationLogs:  postgres.NewOperationLog(pool),
+		OperationLogs:  o.auditLog(pool),
 		Fences:         postgres.NewFences(pool),
 		RTM:            manager,
 	})
@@ -132,6 +146,7 @@ func newAPI(parts apiParts) (*api.Server, error) {
 		Runtimes: records, RuntimePages: records, Registrar: records,
 		Versions: postgres.NewEngineVersions(parts.pool), Operations: log,
 		Keys: postgres.NewIdempotencyKeys(parts.pool), Drift: postgres.NewDrift(parts.pool),
+		Histories: postgres.NewHistories(parts.pool),
 	}
 	return api.New(options)
 }

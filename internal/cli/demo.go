@@ -40,7 +40,7 @@ const demoWatch = time.Minute
 func (c *demoCommand) Run(p *process) error {
 	fmt.Fprintln(p.stdout, "Starting a throw-away stack on free ports…")
 	s, err := startStack(p.ctx, stackOptions{
-		watch: watchSettings{interval: demoWatch}, progress: p.stderr, logger: telemetry.NewLogger(p.stderr, "text", slog.LevelError),
+		schedules: scheduleSettings{interval: demoWatch}, progress: p.stderr, logger: telemetry.NewLogger(p.stderr, "text", slog.LevelError),
 	})
 	if err != nil {
 		return err

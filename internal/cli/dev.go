@@ -20,6 +20,7 @@ type devCommand struct {
 	Temporal string `help:"Address of the embedded Temporal server." default:"127.0.0.1:7233"`
 	UI       string `name:"ui" help:"Address of the Temporal UI." default:"127.0.0.1:8233"`
 	RTM      string `name:"rtm" help:"Address of the Runtime Manager simulator." default:"127.0.0.1:8090"`
+	Admin    string `help:"Address for /metrics, /debug/pprof and detailed probes; nowhere by default."`
 	Data     string `help:"Directory that keeps the data between runs (default: gamemaster/dev in your user's data directory, or /var/lib/gamemaster-dev for root)." type:"path"`
 }
 
@@ -51,10 +52,11 @@ func (c *devCommand) Run(p *process) error {
 	}
 	defer func() { _ = lock.Unlock() }()
 	s, err := startStack(p.ctx, stackOptions{
-		dir: dir, apiAddr: c.API, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
+		dir: dir, apiAddr: c.API, adminAddr: c.Admin, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
-		authFile: settings.AuthFile, taskQueue: settings.TaskQueue, budgets: settings.Budgets(), watch: watchOf(settings),
-		progress: p.stderr, logger: p.devLogger(settings),
+		authFile: settings.AuthFile, temporalUI: settings.TemporalUI, taskQueue: settings.TaskQueue, budgets: settings.Budgets(),
+		schedules: schedulesOf(settings),
+		progress:  p.stderr, logger: p.devLogger(settings),
 	})
 	if err != nil {
 		return err
@@ -77,7 +79,7 @@ func (c *devCommand) Run(p *process) error {
 func (c *devCommand) checkAddresses(guarded bool) error {
 	seen := map[string]string{}
 	for _, flag := range []struct{ name, addr string }{
-		{"--api", c.API}, {"--temporal", c.Temporal}, {"--ui", c.UI}, {"--rtm", c.RTM},
+		{"--api", c.API}, {"--temporal", c.Temporal}, {"--ui", c.UI}, {"--rtm", c.RTM}, {"--admin", c.Admin},
 	} {
 		if flag.addr == "" {
 			continue

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"time"
 
 	"galaxy/gamemaster/internal/drill"
@@ -95,24 +96,22 @@ func (c *drillCommand) seed() uint64 {
 // drillPause is from one line of progress to the next where there is no screen.
 const drillPause = 5 * time.Second
 
-// screenWidth is what fits on every screen.
-const screenWidth = 79
-
 // drillView shows how a drill goes on: on a screen a table that is drawn in
 // place, elsewhere a line now and then.
 type drillView struct {
-	out    io.Writer
-	screen bool
-	// drawn is how many lines stand on the screen.
-	drawn int
-	last  time.Time
+	screen
+	// live says that there is a screen.
+	live bool
+	last time.Time
 }
 
-func newDrillView(out io.Writer, screen bool) *drillView { return &drillView{out: out, screen: screen} }
+func newDrillView(out io.Writer, live bool) *drillView {
+	return &drillView{screen: screen{out: out}, live: live}
+}
 
 // show shows the progress.
 func (v *drillView) show(progress drill.Progress) {
-	if !v.screen {
+	if !v.live {
 		if now := time.Now(); now.Sub(v.last) >= drillPause {
 			v.last = now
 			fmt.Fprintln(v.out, progress)
@@ -126,16 +125,5 @@ func (v *drillView) show(progress drill.Progress) {
 	fmt.Fprintln(&frame, cell(fmt.Sprintf("%.0f s  %s: %d of %d patches, %d under way, %d succeeded",
 		progress.Report.Seconds, progress.Stage, progress.Ended, patches.Planned, progress.Flying, patches.Succeeded), screenWidth))
 	fmt.Fprintln(&frame, cell("now: "+cmp.Or(progress.Hazard, "no hazard"), screenWidth))
-	v.clear()
-	v.drawn = bytes.Count(frame.Bytes(), []byte("\n"))
-	_, _ = v.out.Write(frame.Bytes())
-}
-
-// clear takes what was drawn off the screen.
-func (v *drillView) clear() {
-	if v.drawn > 0 {
-		// Up to the first line, and everything below away.
-		fmt.Fprintf(v.out, "\x1b[%dA\r\x1b[J", v.drawn)
-	}
-	v.drawn = 0
+	v.draw(strings.Split(strings.TrimSuffix(frame.String(), "\n"), "\n"))
 }

@@ -14,10 +14,13 @@ import (
 type Shell struct {
 	Context context.Context
 	Stdin   string
-	// Asks says that somebody sits at Stdin; Bold that the output is a screen.
-	Asks, Bold bool
+	// Asks says that somebody sits at Stdin; Bold that the output is a screen, and
+	// Live that it can be drawn on.
+	Asks, Bold, Live bool
 	// Endless is a Stdin where nobody ever answers.
 	Endless bool
+	// Environ is the environment.
+	Environ map[string]string
 	// Full says that nothing can be written to the output.
 	Full bool
 }
@@ -44,7 +47,7 @@ func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
 		in = nobody
 	}
 	code = run(&process{
-		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold,
+		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold, live: s.Live, environ: s.Environ,
 	}, args)
 	return code, out.String(), errs.String()
 }

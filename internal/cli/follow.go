@@ -18,6 +18,9 @@ type started struct {
 	patch  client.Patch
 	err    error
 	asJSON bool
+	// watched shows it live on a screen, and elsewhere little: its phases and its
+	// end.
+	watched bool
 }
 
 // follow shows a patch while it goes on and how it ended; a failure is the error
@@ -30,7 +33,16 @@ func follow(ctx context.Context, p *process, games *client.Client, s started) er
 	if s.asJSON {
 		f.out = io.Discard
 	}
+	f.view = f
+	switch {
+	case s.asJSON || !s.watched:
+	case p.live:
+		f.view = newLiveView(ctx, p)
+	default:
+		f.view = &phaseView{out: f.out}
+	}
 	seen, watchErr := f.watch(ctx, games, s.patch)
+	f.view.close()
 	var err error
 	if s.asJSON {
 		err = printJSON(p.stdout, seen)
@@ -41,14 +53,29 @@ func follow(ctx context.Context, p *process, games *client.Client, s started) er
 	return errors.Join(f.end(seen), err)
 }
 
+// view shows a patch each time that it was looked at.
+type view interface {
+	show(seen client.Patch)
+	// close leaves what was shown last, and ends what goes on beside.
+	close()
+}
+
 // follower prints what is new about a patch.
 type follower struct {
-	out   io.Writer
+	out io.Writer
+	// view is the follower itself, or what shows the patch in its place.
+	view  view
 	shown string
 }
 
+func (f *follower) close() {}
+
 func (f *follower) watch(ctx context.Context, games *client.Client, seen client.Patch) (client.Patch, error) {
 	fmt.Fprintf(f.out, "%s of %s: %s\n", kindOf(seen), seen.GameID, seen.PatchID)
+	if _, plain := f.view.(*follower); !plain && seen.RunURL != "" {
+		// Whole, and only once: it is longer than most screens are wide.
+		fmt.Fprintf(f.out, "  page           %s\n", printable(seen.RunURL))
+	}
 	if seen.State == client.StateClosed {
 		return seen, nil
 	}
@@ -60,7 +87,7 @@ func (f *follower) watch(ctx context.Context, games *client.Client, seen client.
 		case err != nil:
 			return seen, fmt.Errorf("%w; the patch goes on, look at it with: gamemaster patches show %s", err, patchID)
 		case patch.State == client.StateOpen:
-			f.show(patch)
+			f.view.show(patch)
 		}
 		seen = patch
 		if waitsForOperator(seen) {
@@ -110,6 +137,14 @@ func (f *follower) end(ended client.Patch) error {
 	}
 	if sentence := undone(ended.Undo); sentence != "" {
 		fmt.Fprintf(f.out, "  undone         %s\n", printable(sentence))
+	}
+	return endOf(ended)
+}
+
+// endOf is nil for a success, and otherwise the error of the exit code.
+func endOf(ended client.Patch) error {
+	if ended.Outcome == client.OutcomeSuccess {
+		return nil
 	}
 	err := fmt.Errorf("%s: %s", ended.Code, ended.Message)
 	if patch.Code(ended.Code).Closing() == patch.ClosesCompleted {

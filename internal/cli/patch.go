@@ -18,6 +18,12 @@ type request struct {
 	ExpectedVersion string `help:"Refuse when the game is not on this version."`
 	Reason          string `help:"Reason for the audit log."`
 	SourceRef       string `help:"Your own reference, such as a ticket."`
+	watching
+}
+
+// watching is the flag of commands that follow what they have asked for.
+type watching struct {
+	Watch bool `help:"Show it live on a terminal: phase, attempts, for how long, what it waits for. Elsewhere only its phases and its end."`
 }
 
 type patchCommand struct {
@@ -40,7 +46,7 @@ func (c *patchCommand) Run(p *process) error {
 			return printPlan(p, c.JSON, plan, err)
 		}
 		patch, err := games.Patch(ctx, c.Game, body, atOnce())
-		return follow(ctx, p, games, started{patch, err, c.JSON})
+		return follow(ctx, p, games, started{patch, err, c.JSON, c.Watch})
 	})
 }
 
@@ -63,7 +69,7 @@ func (c *rollbackCommand) Run(p *process) error {
 			return printPlan(p, c.JSON, plan, err)
 		}
 		patch, err := games.Rollback(ctx, c.Game, body, atOnce())
-		return follow(ctx, p, games, started{patch, err, c.JSON})
+		return follow(ctx, p, games, started{patch, err, c.JSON, c.Watch})
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 type patchesCommand struct {
 	List    patchesListCommand    `cmd:"" help:"List patches, newest first."`
 	Show    patchesShowCommand    `cmd:"" help:"Show where a patch is, or how it ended."`
+	Watch   patchesWatchCommand   `cmd:"" help:"Show open patches live, or those that are named until they have ended."`
+	History patchesHistoryCommand `cmd:"" help:"Show what happened in a patch, step by step, also when Temporal has forgotten it."`
 	Cancel  patchesCancelCommand  `cmd:"" help:"Ask an open patch to stop; one that has changed the record already goes on."`
 	Retry   patchesRetryCommand   `cmd:"" help:"Have a patch that waits for an operator try again."`
 	Abandon patchesAbandonCommand `cmd:"" help:"Have a patch that waits for an operator end as it stands."`
@@ -96,11 +98,12 @@ func printPatch(out io.Writer, patch client.Patch) {
 		field{"patch", patch.PatchID}, field{"game", patch.GameID}, field{"kind", kindOf(patch)}, field{"state", patch.State},
 		field{"from", patch.From.Version}, field{"from image", patch.From.ImageRef},
 		field{"to", patch.To.Version}, field{"to image", patch.To.ImageRef},
-		field{"phase", patch.Phase}, field{"step", patch.Step}, field{"attempts", attempts}, field{"last error", patch.LastError},
+		field{"phase", patch.Phase}, field{"step", patch.Step}, field{"doing", patch.Doing}, field{"attempts", attempts},
+		field{"since", patch.Since}, field{"until", patch.Until}, field{"next attempt", patch.NextAttemptAt}, field{"last error", patch.LastError},
 		field{"outcome", patch.Outcome}, field{"noop", noop},
 		field{"code", patch.Code}, field{"message", patch.Message}, field{"undone", undone(patch.Undo)},
 		field{"actor", patch.Actor}, field{"started", patch.StartedAt}, field{"finished", patch.FinishedAt},
-		field{"workflow", patch.WorkflowID}, field{"run", patch.RunID},
+		field{"workflow", patch.WorkflowID}, field{"run", patch.RunID}, field{"page", patch.RunURL},
 	)
 	if waitsForOperator(patch) {
 		printFields(out, field{"try again", decide("retry", patch.PatchID)}, field{"give up", decide("abandon", patch.PatchID)})

@@ -2,11 +2,53 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"galaxy/gamemaster/internal/adapters/postgres"
+	"galaxy/gamemaster/internal/config"
 	"galaxy/gamemaster/internal/ports"
 )
+
+type pruneCommand struct {
+	HistoriesOlderThan time.Duration `required:"" help:"Drop exported histories of runs that closed longer ago than that, such as 17520h for two years. The audit log keeps a row of each run."`
+}
+
+// minHistories is the least that histories are kept: longer than any retention
+// that a namespace is likely to have, since a run that Temporal still has would be
+// exported again.
+const minHistories = 90 * 24 * time.Hour
+
+// historyBatch is how many histories go in one statement: at some kilobytes each
+// it takes a fraction of a second.
+const historyBatch = 1000
+
+// Run drops the histories, batch by batch; what is gone stays gone when it is
+// interrupted.
+func (c *pruneCommand) Run(p *process) error {
+	if c.HistoriesOlderThan < minHistories {
+		return misused(fmt.Errorf("--histories-older-than: %s, want at least %s", c.HistoriesOlderThan, minHistories))
+	}
+	settings, err := config.Load(p.environ, config.NeedDatabase)
+	if err != nil {
+		return refused(err)
+	}
+	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-prune"), postgres.WithMaxConns(1))
+	if err != nil {
+		return fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	defer pool.Close()
+	histories, before := postgres.NewHistories(pool), time.Now().Add(-c.HistoriesOlderThan)
+	for removed := 0; ; {
+		n, err := histories.PruneHistories(p.ctx, before, historyBatch)
+		removed += n
+		if err != nil || n < historyBatch {
+			fmt.Fprintf(p.stdout, "dropped %d histories of runs that closed before %s\n", removed, textOf(before))
+			return err
+		}
+	}
+}
 
 const (
 	// keyRetention is how long an Idempotency-Key is remembered: the contract

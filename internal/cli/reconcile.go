@@ -12,6 +12,7 @@ type reconcileCommand struct {
 	Mode      string `help:"Which side gives way: with enforce the container follows the record, with adopt the record the container." enum:"${reconcile_modes}" required:""`
 	Reason    string `help:"Reason for the audit log."`
 	SourceRef string `help:"Your own reference, such as a ticket."`
+	watching
 	remote
 }
 
@@ -22,6 +23,6 @@ func (c *reconcileCommand) Run(p *process) error {
 	}
 	return c.ask(p, func(ctx context.Context, games *client.Client) error {
 		patch, err := games.Reconcile(ctx, c.Game, body, client.ReconcileOptions{Wait: atOnce().Wait})
-		return follow(ctx, p, games, started{patch, err, c.JSON})
+		return follow(ctx, p, games, started{patch, err, c.JSON, c.Watch})
 	})
 }

@@ -10,16 +10,17 @@ import (
 	"testing"
 
 	"galaxy/gamemaster/internal/cli"
+	"galaxy/gamemaster/internal/devstack/stacktest"
 )
 
 func TestMain(m *testing.M) {
 	// What the shell that runs the tests has set is not theirs.
 	for _, entry := range os.Environ() {
-		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "GAMEMASTER_") {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "GAMEMASTER_") && !strings.HasPrefix(name, "GAMEMASTER_TEST_") {
 			_ = os.Unsetenv(name)
 		}
 	}
-	os.Exit(m.Run())
+	stacktest.Main(m)
 }
 
 const (

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,7 +17,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"galaxy/gamemaster/api"
-	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
@@ -35,18 +36,22 @@ type stackOptions struct {
 	dir string
 	// Addresses to listen on; empty means a free one on loopback.
 	apiAddr, temporalAddr, uiAddr, rtmAddr string
+	// adminAddr is where metrics and profiles are; empty means nowhere.
+	adminAddr string
 	// databaseURL and rtmURL replace an embedded part, and so does
 	// TEMPORAL_ADDRESS in environ.
 	databaseURL, rtmURL string
 	environ             map[string]string
 	// authFile says who may pass; without one it is who has the token "dev", on
 	// loopback.
-	authFile  string
-	taskQueue string
-	budgets   patch.Budgets
-	watch     watchSettings
-	progress  io.Writer
-	logger    *slog.Logger
+	authFile string
+	// temporalUI is where the UI of somebody else's Temporal is, if that is known.
+	temporalUI string
+	taskQueue  string
+	budgets    patch.Budgets
+	schedules  scheduleSettings
+	progress   io.Writer
+	logger     *slog.Logger
 }
 
 func (o stackOptions) externalTemporal() bool { return o.environ["TEMPORAL_ADDRESS"] != "" }
@@ -55,6 +60,7 @@ func (o stackOptions) externalTemporal() bool { return o.environ["TEMPORAL_ADDRE
 // gamemaster itself.
 type stack struct {
 	options     stackOptions
+	observers   observers
 	databaseURL string
 	pool        *pgxpool.Pool
 	temporal    temporalConnection
@@ -78,6 +84,10 @@ func startStack(ctx context.Context, options stackOptions) (_ *stack, err error)
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if s.observers, err = newObservers(&process{ctx: ctx, environ: options.environ}, "gamemaster", options.logger); err != nil {
+		return nil, err
+	}
+	s.onClose(func() error { s.observers.close(); return nil })
 	// Ports first: nothing is started beside a running one.
 	apiListener, err := s.listen("api", options.apiAddr)
 	if err != nil {
@@ -186,10 +196,10 @@ func (s *stack) subdir(name string) string {
 
 func (s *stack) connectTemporal(embedded *devstack.Temporal) (err error) {
 	if embedded == nil {
-		s.temporal, err = connectTemporal(s.options.environ, s.options.logger)
+		s.temporal, err = connectTemporal(s.options.environ, s.observers)
 	} else {
 		s.uiURL = embedded.UIURL()
-		s.temporal, err = dialTemporal(client.Options{HostPort: embedded.Address()}, s.options.logger)
+		s.temporal, err = dialTemporal(client.Options{HostPort: embedded.Address()}, s.observers)
 	}
 	if err == nil {
 		s.onClose(func() error { s.temporal.Close(); return nil })
@@ -203,7 +213,7 @@ func (s *stack) prepareDatabase(ctx context.Context) error {
 	if _, err := migrations.Up(ctx, s.databaseURL); err != nil {
 		return err
 	}
-	pool, err := postgres.Open(ctx, s.databaseURL)
+	pool, err := openPool(ctx, s.databaseURL, s.observers, "gamemaster-api")
 	if err != nil {
 		return err
 	}
@@ -216,23 +226,23 @@ func (s *stack) prepareDatabase(ctx context.Context) error {
 }
 
 func (s *stack) startWorker() error {
-	pool, err := openForSteps(context.Background(), s.databaseURL)
+	pool, err := openForSteps(context.Background(), s.databaseURL, s.observers)
 	if err != nil {
 		return err
 	}
 	s.onClose(func() error { pool.Close(); return nil })
-	steps, manager, err := newActivities(pool, s.rtmURL)
+	steps, manager, err := newActivities(pool, s.rtmURL, s.observers)
 	if err != nil {
 		return err
 	}
 	s.onClose(func() error { manager.Close(); return nil })
-	watch, err := newWatch(pool, manager, s.temporal, s.options.taskQueue)
+	beside, err := newBackground(pool, manager, s.temporal, s.options.taskQueue, s.observers)
 	if err != nil {
 		return err
 	}
 	s.serve("worker", func(ctx context.Context) error {
-		return runWorker(ctx, s.temporal, s.options.watch.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger,
-			worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: watch})
+		return runWorker(ctx, s.temporal, s.options.schedules.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger,
+			worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: beside.watch, Export: beside.export})
 	})
 	return nil
 }
@@ -242,18 +252,36 @@ func (s *stack) startAPI(listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	server, err := newAPI(apiParts{
+	metrics, err := s.observers.httpMetrics(s.pool, s.temporal)
+	if err != nil {
+		return err
+	}
+	parts := apiParts{
 		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal,
 		taskQueue: s.options.taskQueue, budgets: s.options.budgets, logger: s.options.logger,
-		options: api.Options{Gate: gate, LoopbackOnly: s.options.authFile == ""},
-	})
+		options: api.Options{
+			Gate: gate, LoopbackOnly: s.options.authFile == "", Metrics: metrics, Trace: s.observers.door(),
+			RunPages: api.RunPages{UI: cmp.Or(s.uiURL, s.options.temporalUI), Namespace: s.temporal.namespace},
+		},
+	}
+	server, err := newAPI(parts)
 	if err != nil {
+		return err
+	}
+	if err := s.startAdmin(metrics.Admin(api.Probes(parts.checks()))); err != nil {
 		return err
 	}
 	warnInTheClear(s.options.logger, listener)
 	s.apiURL = "http://" + listener.Addr().String()
 	s.serve("api", func(ctx context.Context) error { return server.Serve(ctx, listener) })
 	return nil
+}
+
+// startAdmin serves metrics and profiles, of the API and the worker alike.
+func (s *stack) startAdmin(handler http.Handler) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.onClose(func() error { cancel(); return nil })
+	return serveAside(ctx, aside{"admin pages", s.options.adminAddr, s.options.logger, handler})
 }
 
 // devToken lets everybody on this machine pass. It is no secret, so that a

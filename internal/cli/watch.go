@@ -13,40 +13,68 @@ import (
 	"galaxy/gamemaster/internal/adapters/rtm"
 	"galaxy/gamemaster/internal/config"
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/telemetry"
 	"galaxy/gamemaster/starter"
 	"galaxy/gamemaster/worker"
 )
 
-// newWatch puts the steps of the watch together over what a worker has.
-func newWatch(
-	pool *pgxpool.Pool, manager *rtm.Client, temporal temporalConnection, taskQueue string,
-) (*activities.Watch, error) {
-	log, records := postgres.NewOperationLog(pool), postgres.NewRuntimeRecords(pool)
+// background are the steps of what a worker does besides patches.
+type background struct {
+	watch  *activities.Watch
+	export *activities.Export
+}
+
+// newBackground puts the steps of the watch and of the export together over what
+// a worker has.
+func newBackground(
+	pool *pgxpool.Pool, manager *rtm.Client, temporal temporalConnection, taskQueue string, o observers,
+) (background, error) {
+	log, records := o.auditLog(pool), postgres.NewRuntimeRecords(pool)
 	runs, err := starter.New(starter.Options{Client: temporal, AuditLog: log, TaskQueue: taskQueue})
 	if err != nil {
-		return nil, err
+		return background{}, err
 	}
-	return activities.NewWatch(activities.WatchDependencies{
+	watch, err := activities.NewWatch(activities.WatchDependencies{
 		RuntimePages: records, RuntimeRecords: records, RTM: manager,
 		Drift: postgres.NewDrift(pool), Runs: runs, OperationLogs: log,
 	})
+	if err != nil {
+		return background{}, err
+	}
+	// What a workflow once logged is not said again, and what the SDK has against
+	// a history is told with its verdict.
+	quiet := telemetry.ForTemporal(slog.New(slog.DiscardHandler))
+	export, err := activities.NewExport(activities.ExportDependencies{
+		Histories: postgres.NewHistories(pool), Runs: runs, Replayer: worker.NewReplayer(quiet),
+	})
+	return background{watch: watch, export: export}, err
 }
 
-// watchSettings say when the watch makes its passes and what they do; the zero
-// value wants none.
-type watchSettings struct {
+// scheduleSettings say when the watch and the export make their passes and what
+// they do; the zero value wants none.
+type scheduleSettings struct {
 	interval time.Duration
 	heal     patch.Mode
+	export   time.Duration
 }
 
-func watchOf(settings config.Config) watchSettings {
-	return watchSettings{interval: settings.WatchInterval, heal: settings.WatchHeal}
+func schedulesOf(settings config.Config) scheduleSettings {
+	return scheduleSettings{interval: settings.WatchInterval, heal: settings.WatchHeal, export: settings.ExportInterval}
 }
 
-// options are those of the schedule of the watch.
-func (s watchSettings) options(temporal temporalConnection, taskQueue string, budgets patch.Budgets) starter.WatchOptions {
-	return starter.WatchOptions{
-		Namespace: temporal.namespace, TaskQueue: taskQueue, Interval: s.interval, Heal: s.heal, Budgets: budgets,
+// schedules are what a worker keeps.
+type schedules struct {
+	watch  starter.WatchOptions
+	export starter.ExportOptions
+}
+
+// options are those of the schedules.
+func (s scheduleSettings) options(temporal temporalConnection, taskQueue string, budgets patch.Budgets) schedules {
+	return schedules{
+		watch: starter.WatchOptions{
+			Namespace: temporal.namespace, TaskQueue: taskQueue, Interval: s.interval, Heal: s.heal, Budgets: budgets,
+		},
+		export: starter.ExportOptions{Namespace: temporal.namespace, TaskQueue: taskQueue, Interval: s.export},
 	}
 }
 
@@ -61,16 +89,17 @@ const (
 	watchMost = time.Minute
 )
 
-// runWorker runs a worker, and keeps the watch's schedule beside it. Both have
-// ended when it returns, so that their client can be closed.
+// runWorker runs a worker, and keeps the schedules of the watch and of the export
+// beside it. All have ended when it returns, so that their client can be closed.
 func runWorker(
-	ctx context.Context, temporal temporalConnection, watch starter.WatchOptions, logger *slog.Logger, options worker.Options,
+	ctx context.Context, temporal temporalConnection, kept schedules, logger *slog.Logger, options worker.Options,
 ) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	defer beside.Wait()
 	defer cancel()
-	beside.Go(func() { keepWatch(ctx, temporal, watch, logger) })
+	beside.Go(func() { keepWatch(ctx, temporal, kept.watch, logger) })
+	beside.Go(func() { keepExports(ctx, temporal, kept.export, logger) })
 	return worker.Run(ctx, options)
 }
 
@@ -86,6 +115,16 @@ func keepWatch(ctx context.Context, temporal temporalConnection, options starter
 	}
 }
 
+// keepExports makes the schedule of the export what options say.
+func keepExports(ctx context.Context, temporal temporalConnection, options starter.ExportOptions, logger *slog.Logger) {
+	ensured := tryUntilDone(ctx, logger, func(ctx context.Context) error {
+		return starter.EnsureExports(ctx, temporal, options)
+	})
+	if ensured {
+		logger.Info("export of histories is kept", "schedule", starter.ExportID(options.TaskQueue), "interval", options.Interval.String())
+	}
+}
+
 // tryUntilDone tries until ensure succeeds, which it reports, or ctx ends: a
 // worker also starts while Temporal is away.
 func tryUntilDone(ctx context.Context, logger *slog.Logger, ensure func(context.Context) error) bool {
@@ -96,7 +135,7 @@ func tryUntilDone(ctx context.Context, logger *slog.Logger, ensure func(context.
 		if err == nil || ctx.Err() != nil {
 			return err == nil
 		}
-		logger.Warn("keep the watch", "err", err.Error(), "again_in", wait.String())
+		logger.Warn("keep a schedule", "err", err.Error(), "again_in", wait.String())
 		select {
 		case <-ctx.Done():
 			return false

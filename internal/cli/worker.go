@@ -6,7 +6,6 @@ import (
 	"go.temporal.io/sdk/interceptor"
 
 	"galaxy/gamemaster/api"
-	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/config"
 	"galaxy/gamemaster/internal/telemetry"
 	"galaxy/gamemaster/worker"
@@ -26,22 +25,27 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		return refused(err)
 	}
 	logger := p.logger(settings)
-	pool, err := openForSteps(p.ctx, settings.DatabaseURL)
+	o, err := newObservers(p, "gamemaster-worker", logger)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	pool, err := openForSteps(p.ctx, settings.DatabaseURL, o)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	steps, manager, err := newActivities(pool, settings.RTMURL)
+	steps, manager, err := newActivities(pool, settings.RTMURL, o)
 	if err != nil {
 		return refused(err)
 	}
 	defer manager.Close()
-	temporal, err := connectTemporal(p.environ, logger)
+	temporal, err := connectTemporal(p.environ, o)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	watch, err := newWatch(pool, manager, temporal, settings.TaskQueue)
+	beside, err := newBackground(pool, manager, temporal, settings.TaskQueue, o)
 	if err != nil {
 		return err
 	}
@@ -51,13 +55,16 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		{Name: "temporal", Check: temporal.check},
 		{Name: "runtime_manager", Check: manager.Ping},
 	})
-	metrics := telemetry.DriftMetrics(postgres.NewDrift(pool), logger)
-	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, telemetry.WithMetrics(probes, metrics)}); err != nil {
+	metrics, err := o.collectors(pool, temporal)
+	if err != nil {
+		return err
+	}
+	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, telemetry.WithMetrics(probes, metrics...)}); err != nil {
 		return err
 	}
 	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
-	err = runWorker(p.ctx, temporal, watchOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger, worker.Options{
-		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: watch, Interceptors: interceptors,
+	err = runWorker(p.ctx, temporal, schedulesOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger, worker.Options{
+		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: beside.watch, Export: beside.export, Interceptors: interceptors,
 	})
 	if err != nil {
 		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)

@@ -22,6 +22,9 @@ type Config struct {
 	DatabaseURL string `env:"DATABASE_URL"`
 	// RTMURL is the base URL of Runtime Manager.
 	RTMURL string `env:"RTM_URL"`
+	// TemporalUI is the base URL of Temporal's UI, which the API's answers link to;
+	// empty means no links.
+	TemporalUI string `env:"GAMEMASTER_TEMPORAL_UI_URL"`
 	// AuthFile names the file that says whom the API lets in; see package auth.
 	AuthFile string `env:"GAMEMASTER_AUTH_FILE"`
 	// TaskQueue is what the workers poll and the API starts on.
@@ -39,6 +42,10 @@ type Config struct {
 	// image than the record's: nothing, or [patch.ModeEnforce].
 	WatchInterval time.Duration `env:"GAMEMASTER_WATCH_INTERVAL" envDefault:"5m"`
 	WatchHeal     patch.Mode    `env:"GAMEMASTER_WATCH_HEAL"`
+
+	// ExportInterval is from one pass of the export of histories to the next; zero
+	// means that there is none.
+	ExportInterval time.Duration `env:"GAMEMASTER_EXPORT_INTERVAL" envDefault:"1m"`
 
 	LogLevel  slog.Level `env:"GAMEMASTER_LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"GAMEMASTER_LOG_FORMAT" envDefault:"json"`
@@ -105,6 +112,10 @@ func parseFaults(err error) []error {
 // the time: a pass over a small fleet takes less than a second.
 const minWatchInterval = 10 * time.Second
 
+// minExportInterval keeps Temporal's visibility store from being asked all the
+// time.
+const minExportInterval = 10 * time.Second
+
 func (config Config) check() []error {
 	var faults []error
 	if config.LogFormat != "json" && config.LogFormat != "text" {
@@ -127,6 +138,10 @@ func (config Config) check() []error {
 		faults = append(faults, fmt.Errorf("GAMEMASTER_WATCH_INTERVAL: %s, want at least %s, or 0 for no watch",
 			config.WatchInterval, minWatchInterval))
 	}
+	if config.ExportInterval != 0 && config.ExportInterval < minExportInterval {
+		faults = append(faults, fmt.Errorf("GAMEMASTER_EXPORT_INTERVAL: %s, want at least %s, or 0 for no export",
+			config.ExportInterval, minExportInterval))
+	}
 	if config.WatchHeal != "" && config.WatchHeal != patch.ModeEnforce {
 		faults = append(faults, fmt.Errorf("GAMEMASTER_WATCH_HEAL: %q, want %q, or nothing to heal nothing",
 			config.WatchHeal, patch.ModeEnforce))
@@ -137,7 +152,25 @@ func (config Config) check() []error {
 			faults = append(faults, errors.New("RTM_URL: not an absolute URL; want one such as http://rtm:8090"))
 		}
 	}
+	if err := checkTemporalUI(config.TemporalUI); err != nil {
+		faults = append(faults, err)
+	}
 	return faults
+}
+
+// checkTemporalUI takes what a link can begin with. What is wrong with another is
+// told without its value, which may hold a password: every caller of the API
+// would be shown it.
+func checkTemporalUI(base string) error {
+	if base == "" {
+		return nil
+	}
+	parsed, err := url.Parse(base)
+	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") ||
+		parsed.User != nil || parsed.RawQuery != "" || parsed.ForceQuery || parsed.Fragment != "" {
+		return errors.New("GAMEMASTER_TEMPORAL_UI_URL: want an http or https URL without user, query or fragment, such as https://temporal.example")
+	}
+	return nil
 }
 
 // Budgets returns the budgets for new runs.

@@ -25,6 +25,29 @@ func TestLoad(t *testing.T) {
 	require.Empty(t, got.WatchHeal)
 }
 
+// TestLoadExport proves that the interval of the export is read, that there is one
+// when nobody says anything, and that one that is too short is refused.
+func TestLoadExport(t *testing.T) {
+	for _, row := range []struct{ interval, fault string }{
+		{interval: "0"}, {interval: "10s"}, {interval: "1h"},
+		{interval: "9s", fault: "GAMEMASTER_EXPORT_INTERVAL: 9s, want at least 10s"},
+		{interval: "-5m", fault: "GAMEMASTER_EXPORT_INTERVAL: -5m0s"},
+	} {
+		got, err := config.Load(map[string]string{"GAMEMASTER_EXPORT_INTERVAL": row.interval})
+		if row.fault != "" {
+			require.ErrorContains(t, err, row.fault)
+			continue
+		}
+		require.NoError(t, err, row)
+		want, err := time.ParseDuration(row.interval)
+		require.NoError(t, err)
+		require.Equal(t, want, got.ExportInterval)
+	}
+	got, err := config.Load(nil)
+	require.NoError(t, err)
+	require.Equal(t, time.Minute, got.ExportInterval)
+}
+
 // TestLoadWatch proves which settings of the watch are taken.
 func TestLoadWatch(t *testing.T) {
 	for _, row := range []struct{ interval, heal, fault string }{
@@ -46,6 +69,24 @@ func TestLoadWatch(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, got.WatchInterval)
 		require.Equal(t, patch.Mode(row.heal), got.WatchHeal)
+	}
+}
+
+// TestLoadTemporalUI proves what answers may link to, and that a password in it
+// is not repeated.
+func TestLoadTemporalUI(t *testing.T) {
+	for _, good := range []string{"", "http://127.0.0.1:8233", "https://temporal.example/ui/"} {
+		got, err := config.Load(map[string]string{"GAMEMASTER_TEMPORAL_UI_URL": good})
+		require.NoError(t, err, good)
+		require.Equal(t, good, got.TemporalUI)
+	}
+	for _, bad := range []string{
+		"temporal.example", "//temporal.example", "javascript:alert(1)", "ftp://temporal.example", "https://", "https://ann:hunter2@temporal.example",
+		"https://temporal.example/?next=hunter2", "https://temporal.example?", "https://temporal.example/#x", "https://temporal.example/%zz",
+	} {
+		_, err := config.Load(map[string]string{"GAMEMASTER_TEMPORAL_UI_URL": bad})
+		require.ErrorContains(t, err, "GAMEMASTER_TEMPORAL_UI_URL: want an http or https URL", bad)
+		require.NotContains(t, err.Error(), "hunter2")
 	}
 }
 

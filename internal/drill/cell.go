@@ -156,8 +156,9 @@ func (c *Cell) openLinks(database string, options CellOptions) (made environs, e
 		}
 	}
 	common := append(append(ShortBudgets(), "GAMEMASTER_TASK_QUEUE="+c.taskQueue,
-		// A pass of the watch that nobody asked for would come when it likes.
-		"GAMEMASTER_WATCH_INTERVAL=0s"), options.Environ...)
+		// A pass of the watch or of the export that nobody asked for would come when
+		// it likes.
+		"GAMEMASTER_WATCH_INTERVAL=0s", "GAMEMASTER_EXPORT_INTERVAL=0s"), options.Environ...)
 	made.worker = environ(append([]string{
 		"DATABASE_URL=" + workerURL.String(), "RTM_URL=http://" + manager, "TEMPORAL_ADDRESS=" + workerTemporal,
 	}, common...)...)

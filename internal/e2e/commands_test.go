@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,16 @@ func TestPatchCommand(t *testing.T) {
 	require.Equal(t, 1, code, printed)
 	require.Contains(t, printed, "service_unavailable")
 	require.Contains(t, printed, "container already on")
+
+	// Without a terminal: each phase once, with what it does, and the end.
+	code, printed = runToEnd(t, shell, "patch", game, "1.4.4", "--watch")
+	require.Equal(t, 1, code, printed)
+	require.Regexp(t, `(?m)^  patching       recreate on 1\.4\.4$`, printed)
+	require.Equal(t, 1, strings.Count(printed, "  patching "), printed)
+	require.NotContains(t, printed, "\x1b")
+	code, printed = runToEnd(t, shell, "patches", "watch", "--game", game, "--timeout", "3s")
+	require.Equal(t, 75, code, printed)
+	require.Contains(t, printed, "stopped looking")
 }
 
 // TestRefusesToStart proves that a process which cannot work says which

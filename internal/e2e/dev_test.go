@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -28,12 +29,8 @@ func startDev(t *testing.T, dir string, environ ...string) *dev {
 		process: start(t, environ, "dev", "--data", dir, "--api=", "--temporal=", "--ui=", "--rtm="),
 		rig:     &rig{t: t, token: "dev"},
 	}
-	where := func(part string) string {
-		line := d.awaitLine(part, func(line string) bool { return strings.HasPrefix(line, "  "+part+" ") })
-		return strings.Fields(strings.TrimPrefix(line, "  "+part))[0]
-	}
-	d.url = where("API")
-	d.manager = where("Runtime Manager")
+	d.url = d.where("API")
+	d.manager = d.where("Runtime Manager")
 	family := d.family()
 	// The data directory goes with the test, and its servers have to be out of
 	// it by then.
@@ -43,6 +40,13 @@ func startDev(t *testing.T, dir string, environ ...string) *dev {
 		requireGone(t, family)
 	})
 	return d
+}
+
+// where is the address that dev tells of a part.
+func (d *dev) where(part string) string {
+	d.process.t.Helper()
+	line := d.awaitLine(part, func(line string) bool { return strings.HasPrefix(line, "  "+part+" ") })
+	return strings.Fields(strings.TrimPrefix(line, "  "+part))[0]
 }
 
 // sim speaks to the simulator's control API.
@@ -166,6 +170,16 @@ func TestBesideDev(t *testing.T) {
 	require.Contains(t, printed, "in use by another gamemaster")
 
 	require.Equal(t, http.StatusOK, d.call(http.MethodGet, "/readyz", "").status)
+	patched := d.patch("demo-2", "1.4.3")
+	link := patched.body["run_url"].(string)
+	require.Contains(t, link, "/namespaces/default/workflows/patch-runtime%2Fdemo-2/"+patched.body["run_id"].(string)+"/history")
+	page, err := http.Get(link)
+	require.NoError(t, err)
+	defer page.Body.Close()
+	text, err := io.ReadAll(page.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, page.StatusCode)
+	require.Contains(t, string(text), "<html", "it is the UI's, which asks for the run by itself")
 	record := d.call(http.MethodGet, base+"/runtimes/demo-1", "")
 	require.Equal(t, "1.4.2", record.body["current_engine_version"])
 }
@@ -175,9 +189,11 @@ func TestBesideDev(t *testing.T) {
 func TestDevOnForeignParts(t *testing.T) {
 	t.Parallel()
 	r := newRigWithoutAPI(t)
-	d := startDev(t, stacktest.Dir(t), append(r.environ, "GAMEMASTER_AUTH_FILE=")...)
+	d := startDev(t, stacktest.Dir(t), append(r.environ, "GAMEMASTER_AUTH_FILE=", "GAMEMASTER_TEMPORAL_UI_URL=https://temporal.example")...)
 	require.Len(t, d.family(), 1, "no server of its own")
 	game := r.game()
-	require.Equal(t, http.StatusOK, d.patch(game, "1.4.3").status)
+	patched := d.patch(game, "1.4.3")
+	require.Equal(t, http.StatusOK, patched.status)
+	require.Contains(t, patched.body["run_url"], "https://temporal.example/namespaces/default/workflows/")
 	r.requireInLine(game, "1.4.3", 1)
 }

@@ -111,7 +111,7 @@ func newRigWithoutAPI(t *testing.T, environ ...string) *rig {
 		"GAMEMASTER_TASK_QUEUE=" + rand.Text(),
 		"GAMEMASTER_AUTH_FILE=" + r.authFile,
 		// A pass at the wrong moment would use up the faults of a test.
-		"GAMEMASTER_WATCH_INTERVAL=0",
+		"GAMEMASTER_WATCH_INTERVAL=0", "GAMEMASTER_EXPORT_INTERVAL=0",
 	}, environ...)
 	r.register(map[string]engineversion.Status{
 		"1.4.1": engineversion.StatusDeprecated, "1.4.2": engineversion.StatusActive,

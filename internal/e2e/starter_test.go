@@ -30,19 +30,29 @@ func (r *rig) starter(options ...grpc.DialOption) *starter.Starter {
 	})
 	require.NoError(r.t, err)
 	r.t.Cleanup(connection.Close)
-	var taskQueue string
-	for _, variable := range r.environ {
-		if value, found := strings.CutPrefix(variable, "GAMEMASTER_TASK_QUEUE="); found {
-			taskQueue = value
-		}
-	}
 	s, err := starter.New(starter.Options{
-		Client: connection, AuditLog: postgres.NewOperationLog(r.pool), TaskQueue: taskQueue,
+		Client: connection, AuditLog: postgres.NewOperationLog(r.pool), TaskQueue: r.taskQueue(),
 		// A recreate that never answers is given up on within the test's patience.
 		Budgets: patch.Budgets{Manager: patch.Duration(6 * time.Second), Settle: patch.Duration(time.Second)},
 	})
 	require.NoError(r.t, err)
 	return s
+}
+
+// taskQueue is where the rig's workers poll.
+func (r *rig) taskQueue() string { return r.variable("GAMEMASTER_TASK_QUEUE") }
+
+// databaseURL is the rig's own database.
+func (r *rig) databaseURL() string { return r.variable("DATABASE_URL") }
+
+// variable is what the rig's processes have in their environment.
+func (r *rig) variable(name string) string {
+	for _, variable := range r.environ {
+		if value, found := strings.CutPrefix(variable, name+"="); found {
+			return value
+		}
+	}
+	return ""
 }
 
 func requestFor(game, version string) patch.Request {

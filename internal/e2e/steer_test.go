@@ -283,6 +283,8 @@ func TestPageEnded(t *testing.T) {
 	require.Equal(t, handle, runs[0].Handle)
 	require.Equal(t, "1.4.3", runs[0].Version)
 	require.Equal(t, "ann", runs[0].Actor)
+	require.Equal(t, "test", runs[0].EndedFor)
+	require.NotEmpty(t, runs[0].EndedBy)
 	require.False(t, runs[0].Reconciles)
 	require.WithinRange(t, runs[0].EndedAt, since, time.Now().Add(time.Second))
 	// The run that was reset ended before the one that is in the list by now.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -29,9 +28,7 @@ const watched = "GAMEMASTER_WATCH_INTERVAL=24h"
 
 func (r *rig) schedule() client.ScheduleHandle {
 	r.t.Helper()
-	const name = "GAMEMASTER_TASK_QUEUE="
-	i := slices.IndexFunc(r.environ, func(entry string) bool { return strings.HasPrefix(entry, name) })
-	return r.temporal.ScheduleClient().GetHandle(r.t.Context(), starter.WatchID(strings.TrimPrefix(r.environ[i], name)))
+	return r.temporal.ScheduleClient().GetHandle(r.t.Context(), starter.WatchID(r.taskQueue()))
 }
 
 // pass has the watch make a pass now and returns its summary.
@@ -208,6 +205,7 @@ func TestWatchTellsOfEndedRuns(t *testing.T) {
 	require.Equal(t, id, rows[0].PatchID)
 	require.Equal(t, "1.4.3", rows[0].ToVersion)
 	require.Equal(t, "e2e", rows[0].Actor)
+	require.Regexp(t, "^terminated by .+: test$", rows[0].Reason)
 	require.Len(t, r.audit(again), 1, "the run that was reset has no row beside its successor's")
 }
 

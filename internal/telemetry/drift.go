@@ -96,7 +96,7 @@ func gauge(metrics chan<- prometheus.Metric, description *prometheus.Desc, value
 }
 
 // Register adds metrics to those that Admin serves.
-func (m *HTTPMetrics) Register(metrics prometheus.Collector) { m.registry.MustRegister(metrics) }
+func (m *HTTPMetrics) Register(metrics ...prometheus.Collector) { m.registry.MustRegister(metrics...) }
 
 // WithMetrics serves /metrics with those of the process and the given ones, and
 // whatever rest answers. There are no profiles: nobody has to be trusted who

@@ -15,12 +15,22 @@ import (
 // OperationLog implements [ports.OperationLogStore] on operation_log.
 type OperationLog struct {
 	pool *pgxpool.Pool
+	// appended hears of every row that was written; may be nil.
+	appended func(operation.OperationEntry)
 }
 
 var _ ports.OperationLogStore = (*OperationLog)(nil)
 
 // NewOperationLog returns a store on pool, which the caller keeps and closes.
 func NewOperationLog(pool *pgxpool.Pool) *OperationLog { return &OperationLog{pool: pool} }
+
+// OnAppended has hear told of every entry whose row this store wrote, once: not
+// of one that was in the log already, and not of one whose reply was lost. It
+// returns the store, and is to be called before the store is used.
+func (s *OperationLog) OnAppended(hear func(operation.OperationEntry)) *OperationLog {
+	s.appended = hear
+	return s
+}
 
 const entryColumns = `game_id, op_kind, op_source, source_ref, actor, outcome, error_code, error_message,
 	started_at, finished_at, patch_id, run_id, reason, noop,
@@ -76,7 +86,10 @@ func (s *OperationLog) Append(ctx context.Context, entry operation.OperationEntr
 	if errors.Is(err, pgx.ErrNoRows) {
 		// A statement of its own: the row may have been committed after the
 		// snapshot of the first one. Rows are never removed, so it is there.
-		id, err = findEntry.one(ctx, s.pool, entry.PatchID, entry.RunID)
+		return findEntry.one(ctx, s.pool, entry.PatchID, entry.RunID)
+	}
+	if err == nil && s.appended != nil {
+		s.appended(entry)
 	}
 	return id, err
 }

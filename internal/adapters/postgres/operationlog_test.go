@@ -190,3 +190,20 @@ func incompressible(n int) string {
 	}
 	return string(text)
 }
+
+// Proves that a row is told of once, however often its entry is appended and by
+// whichever store, and that a refused entry is not told of.
+func TestOnAppended(t *testing.T) {
+	pool := newPool(t)
+	var told []string
+	hear := func(entry operation.OperationEntry) { told = append(told, entry.PatchID+"/"+entry.RunID) }
+	log := postgres.NewOperationLog(pool).OnAppended(hear)
+	appendEntry(t, log, newEntry("g", "p", "r1"))
+	appendEntry(t, log, newEntry("g", "p", "r1"))
+	appendEntry(t, postgres.NewOperationLog(pool).OnAppended(hear), newEntry("g", "p", "r1"))
+	appendEntry(t, postgres.NewOperationLog(pool), newEntry("g", "p", "r2"))
+	_, err := log.Append(t.Context(), operation.OperationEntry{})
+	require.ErrorIs(t, err, ports.ErrInvalidInput)
+	appendEntry(t, log, newEntry("g", "p", "r3"))
+	require.Equal(t, []string{"p/r1", "p/r3"}, told)
+}

@@ -32,9 +32,7 @@ var driftRows = []string{
 // and its conditions, wherever it begins.
 func TestPagesOfDriftAreIndexRanges(t *testing.T) {
 	pool := newPool(t)
-	for _, statement := range driftRows {
-		execute(t, pool, statement)
-	}
+	fill(t, pool, driftRows...)
 	for _, c := range []struct {
 		name, index string
 		input       ports.DriftPageInput
@@ -73,9 +71,7 @@ func TestPagesOfDriftAreIndexRanges(t *testing.T) {
 // games, with one for its own.
 func TestPlansOfDriftAndFences(t *testing.T) {
 	pool := newPool(t)
-	for _, statement := range driftRows {
-		execute(t, pool, statement)
-	}
+	fill(t, pool, driftRows...)
 	var page []drift.Finding
 	var games []string
 	var kinds []drift.Kind

@@ -38,9 +38,7 @@ var pageRows = []string{
 // the table as a whole.
 func TestPagesAreIndexRanges(t *testing.T) {
 	pool := newPool(t)
-	for _, statement := range pageRows {
-		execute(t, pool, statement)
-	}
+	fill(t, pool, pageRows...)
 	newYear := stored.AddDate(0, -3, -4).Truncate(1e9 * 3600 * 24)
 	middle := newYear.Add(-400e9)
 	crowded := newYear.Add(-750e9)
@@ -151,9 +149,7 @@ func TestPagesAreNotPrepared(t *testing.T) {
 // plan for all values, and that nobody's version is found to be so by an index.
 func TestPlansOfKeysAndVersions(t *testing.T) {
 	pool := newPool(t)
-	for _, statement := range pageRows {
-		execute(t, pool, statement)
-	}
+	fill(t, pool, pageRows...)
 	for _, c := range []struct {
 		name, statement, index string
 		arguments              []any

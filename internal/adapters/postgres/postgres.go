@@ -1,10 +1,10 @@
 // Package postgres keeps runtime records, engine versions, the audit log, the
-// Idempotency-Keys, the fencing numbers and what the watch found in Postgres. Its
-// six stores implement the ports of the same names. Each call is one statement
+// Idempotency-Keys, the fencing numbers, what the watch found and the histories of
+// closed runs in Postgres. Its seven stores implement the ports of the same names. Each call is one statement
 // (Append may need a second one to read), so that every method is as atomic as
 // its statement. PutImage and Note are transactions of a few, in which nothing
 // but the database is waited for, and Finish is a row of statements that may be
-// left after any of them.
+// left after any of them. VerifyChain reads in one transaction.
 //
 // Times are stored in microseconds, which is what Postgres keeps: finer digits
 // are cut off on the way in, and everything comes back in UTC.

@@ -17,6 +17,7 @@ import (
 	"galaxy/gamemaster/internal/devstack/stacktest"
 	"galaxy/gamemaster/internal/domain/drift"
 	"galaxy/gamemaster/internal/domain/engineversion"
+	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/internal/ports"
@@ -175,17 +176,18 @@ func requireUnknown(t *testing.T, err error) {
 	for _, sentinel := range []error{
 		runtime.ErrNotFound, runtime.ErrConflict, runtime.ErrInvalidTransition, ports.ErrInvalidInput,
 		engineversion.ErrNotFound, engineversion.ErrConflict, engineversion.ErrInUse, engineversion.ErrDeprecated,
-		drift.ErrNotFound,
+		drift.ErrNotFound, history.ErrNotFound, history.ErrTooLarge,
 	} {
 		require.NotErrorIs(t, err, sentinel)
 	}
 }
 
-// everyMethod calls each method of the six stores, with input that is valid
+// everyMethod calls each method of the seven stores, with input that is valid
 // for the game "g" in running.
 func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 	records, versions, log := postgres.NewRuntimeRecords(pool), postgres.NewEngineVersions(pool), postgres.NewOperationLog(pool)
 	keys, fences, watch := postgres.NewIdempotencyKeys(pool), postgres.NewFences(pool), postgres.NewDrift(pool)
+	histories := postgres.NewHistories(pool)
 	return map[string]func(context.Context) error{
 		"Get":    func(ctx context.Context) error { _, err := records.Get(ctx, "g"); return err },
 		"Insert": func(ctx context.Context) error { return records.Insert(ctx, newRecord("other")) },
@@ -255,10 +257,24 @@ func everyMethod(pool *pgxpool.Pool) map[string]func(context.Context) error {
 			_, err := watch.PageDrift(ctx, ports.DriftPageInput{Limit: 1})
 			return err
 		},
-		"drift.CountDrift": func(ctx context.Context) error { _, err := watch.CountDrift(ctx); return err },
-		"drift.LastPass":   func(ctx context.Context) error { _, err := watch.LastPass(ctx); return err },
-		"log.Append":       func(ctx context.Context) error { _, err := log.Append(ctx, newEntry("g", "p", "r")); return err },
-		"log.ListByGame":   func(ctx context.Context) error { _, err := log.ListByGame(ctx, "g", 10); return err },
+		"drift.CountDrift":  func(ctx context.Context) error { _, err := watch.CountDrift(ctx); return err },
+		"drift.LastPass":    func(ctx context.Context) error { _, err := watch.LastPass(ctx); return err },
+		"histories.Keep":    func(ctx context.Context) error { return histories.Keep(ctx, newHistory("p", "r"), []byte("{}")) },
+		"histories.Unkept":  func(ctx context.Context) error { _, err := histories.Unkept(ctx, nil); return err },
+		"histories.Miss":    func(ctx context.Context) error { return histories.Miss(ctx, history.Ref{RunID: "r"}, "x") },
+		"histories.Missed":  func(ctx context.Context) error { _, err := histories.Missed(ctx, 1); return err },
+		"histories.Mark":    func(ctx context.Context) error { _, err := histories.Mark(ctx, "x"); return err },
+		"histories.SetMark": func(ctx context.Context) error { return histories.SetMark(ctx, "x", moment) },
+		"histories.List":    func(ctx context.Context) error { _, err := histories.ListHistories(ctx, "p", 1); return err },
+		"histories.Did":     func(ctx context.Context) error { _, err := histories.ListInterventions(ctx, "p", 1); return err },
+		"histories.Read":    func(ctx context.Context) error { _, err := histories.ReadHistory(ctx, "p", "r", 1); return err },
+		"histories.Prune":   func(ctx context.Context) error { _, err := histories.PruneHistories(ctx, moment, 1); return err },
+		"log.VerifyChain": func(ctx context.Context) error {
+			_, err := log.VerifyChain(ctx, "", func(operation.ChainFault) {})
+			return err
+		},
+		"log.Append":     func(ctx context.Context) error { _, err := log.Append(ctx, newEntry("g", "p", "r")); return err },
+		"log.ListByGame": func(ctx context.Context) error { _, err := log.ListByGame(ctx, "g", 10); return err },
 		"log.ListByPatch": func(ctx context.Context) error {
 			_, err := log.ListByPatch(ctx, "p")
 			return err
@@ -292,7 +308,7 @@ func TestCancelledContext(t *testing.T) {
 	entries, err := postgres.NewOperationLog(pool).ListByGame(t.Context(), "g", 10)
 	require.NoError(t, err)
 	require.Empty(t, entries)
-	for _, table := range []string{"idempotency_keys", "runtime_fences", "drift_findings", "drift_passes"} {
+	for _, table := range []string{"idempotency_keys", "runtime_fences", "drift_findings", "drift_passes", "run_histories", "run_history_misses", "run_history_marks", "run_interventions"} {
 		require.Zero(t, count(t, pool, table), table)
 	}
 }

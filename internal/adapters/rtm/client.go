@@ -94,6 +94,10 @@ type Options struct {
 	// client's own.
 	Transport http.RoundTripper
 
+	// Through, if it is set, is put around the transport, to see what passes. It
+	// must send each request as it is, and once.
+	Through func(http.RoundTripper) http.RoundTripper
+
 	// UserAgent is sent with every request; empty means "gamemaster".
 	UserAgent string
 }
@@ -136,6 +140,9 @@ func New(options Options) (*Client, error) {
 	if client.transport == nil {
 		client.own = newTransport()
 		client.transport = client.own
+	}
+	if options.Through != nil {
+		client.transport = options.Through(client.transport)
 	}
 	return client, nil
 }

@@ -35,8 +35,7 @@ func (c *Client) Fence(ctx context.Context, input ports.RTMFenceInput) error {
 	if err != nil {
 		return err
 	}
-	switch answer.status {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	if answer.withoutFences() {
 		return ports.ErrFenceUnsupported
 	}
 	if verdict(answer.status) != nil {
@@ -46,4 +45,36 @@ func (c *Client) Fence(ctx context.Context, input ports.RTMFenceInput) error {
 		return answer.unreadable(err)
 	}
 	return nil
+}
+
+// KnowsFences reports whether Runtime Manager knows fencing numbers. It asks for
+// one that cannot be, for an id that no game can have, so that nothing is
+// changed whatever the answer: a manager that knows the path refuses the number,
+// one that does not answers as to any unknown path. Errors are those of Ping.
+func (c *Client) KnowsFences(ctx context.Context) (bool, error) {
+	body, err := json.Marshal(fenceRequest{})
+	if err != nil {
+		return false, refused(err)
+	}
+	answer, err := c.exchange(ctx, call{
+		method:  http.MethodPut,
+		path:    runtimesPath + probeID + "/fence",
+		body:    body,
+		timeout: c.fenceTimeout,
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case answer.withoutFences():
+		return false, nil
+	case answer.status >= http.StatusInternalServerError:
+		return false, answer.failure()
+	}
+	return true, nil
+}
+
+// withoutFences reports whether the answer to a fence is that of a manager which
+// knows no such path.
+func (a answer) withoutFences() bool {
+	return a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed || a.status == http.StatusNotImplemented
 }

@@ -183,3 +183,31 @@ func TestFenceDeadlines(t *testing.T) {
 		t.Errorf("%d requests for two fences", requests.Load())
 	}
 }
+
+// Whether a manager knows fencing numbers is asked without changing anything,
+// and told from every status there can be.
+func TestKnowsFences(t *testing.T) {
+	var status int
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if want := "PUT /api/v1/internal/runtimes/_/fence"; err != nil || r.Method+" "+r.RequestURI != want || string(body) != `{"fence":0}` {
+			t.Errorf("%s %s %s, %v", r.Method, r.RequestURI, body, err)
+		}
+		answering(status, `{"error":{"code":"the_code","message":"The message."}}`)(w, r)
+	})
+	for status = 200; status <= 599; status++ {
+		knows, err := client.KnowsFences(t.Context())
+		switch {
+		case status == 404 || status == 405 || status == 501:
+			if knows || err != nil {
+				t.Errorf("%d = %v, %v, want that it knows none", status, knows, err)
+			}
+		case status >= 500:
+			if knows || !errors.Is(err, ports.ErrRTMUnavailable) && !errors.Is(err, ports.ErrRTMRejected) {
+				t.Errorf("%d = %v, %v, want an error", status, knows, err)
+			}
+		case !knows || err != nil:
+			t.Errorf("%d = %v, %v, want that it knows them", status, knows, err)
+		}
+	}
+}

@@ -15,9 +15,13 @@ type EndedRun struct {
 	Version string `json:"version,omitempty"`
 	Actor   string `json:"actor,omitempty"`
 	// Reconciles says that the run was a reconciliation.
-	Reconciles bool      `json:"reconciles,omitempty"`
-	StartedAt  time.Time `json:"started_at"`
-	EndedAt    time.Time `json:"ended_at"`
+	Reconciles bool `json:"reconciles,omitempty"`
+	// EndedBy and EndedFor are who terminated the run and why, as far as Temporal
+	// was told; empty of a run that timed out.
+	EndedBy   string    `json:"ended_by,omitempty"`
+	EndedFor  string    `json:"ended_for,omitempty"`
+	StartedAt time.Time `json:"started_at"`
+	EndedAt   time.Time `json:"ended_at"`
 }
 
 // EndedPage is one page of the runs that were ended from outside.
@@ -30,6 +34,15 @@ type EndedPage struct {
 // endedMessage tells of a run that could not tell of itself.
 const endedMessage = "the run was terminated or timed out: nothing was compensated, and it wrote no audit row itself; " +
 	"the watch compares record and container"
+
+// cause is who ended the run and why, for the reason of its row: the actor of the
+// row is who asked for the patch.
+func (r EndedRun) cause() string {
+	if r.EndedBy == "" && r.EndedFor == "" {
+		return ""
+	}
+	return "terminated by " + cmp.Or(r.EndedBy, "somebody unnamed") + ": " + cmp.Or(r.EndedFor, "no reason given")
+}
 
 // EndedEntry is the audit row of a run that could not write its own. How the
 // request came in is not known any more, so that its source is the system,
@@ -48,6 +61,7 @@ func EndedEntry(run EndedRun) operation.OperationEntry {
 		Outcome:      operation.OutcomeFailure,
 		ErrorCode:    string(CodeTerminated),
 		ErrorMessage: endedMessage,
+		Reason:       storable(run.cause(), MaxReason),
 		StartedAt:    run.StartedAt,
 		FinishedAt:   &ended,
 		// Without a patch id the run was started by hand; the run would have used

@@ -41,6 +41,17 @@ func TestEndedEntry(t *testing.T) {
 		{"a run without an id", func(r *patch.EndedRun) { r.Handle.PatchID = "" }, func(e operation.OperationEntry) {
 			require.Equal(t, patch.WorkflowID("g"), e.PatchID)
 		}},
+		{"a run that somebody terminated", func(r *patch.EndedRun) { r.EndedBy, r.EndedFor = "bob", "it hung" }, func(e operation.OperationEntry) {
+			require.Equal(t, "terminated by bob: it hung", e.Reason)
+			require.Equal(t, "ann", e.Actor)
+		}},
+		{"a run that somebody terminated without a word", func(r *patch.EndedRun) { r.EndedBy = "bob" }, func(e operation.OperationEntry) {
+			require.Equal(t, "terminated by bob: no reason given", e.Reason)
+		}},
+		{"a reason that is too long", func(r *patch.EndedRun) { r.EndedFor = strings.Repeat("x", 10_000) }, func(e operation.OperationEntry) {
+			require.Len(t, e.Reason, patch.MaxReason)
+			require.Contains(t, e.Reason, "terminated by somebody unnamed: xxx")
+		}},
 		{"texts that no column takes", func(r *patch.EndedRun) {
 			r.Actor, r.Version = "a\x00\xff", strings.Repeat("9", 10_000)
 		}, func(e operation.OperationEntry) {

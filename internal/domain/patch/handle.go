@@ -35,8 +35,10 @@ type Handle struct {
 // ever after.
 type View struct {
 	Handle Handle
-	// State is set while the run is open.
+	// State is set while the run is open, and Open as well, which is what a list
+	// tells of it.
 	State *State
+	Open  *Open
 	// Result is set once it has ended.
 	Result *Result
 }

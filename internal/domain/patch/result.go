@@ -29,6 +29,16 @@ type State struct {
 	Phase   Phase  `json:"phase"`
 	// Step is the activity of the phase; empty when nothing runs.
 	Step string `json:"step,omitempty"`
+	// Doing is what Step does, or what the run waits for when there is none, in
+	// words.
+	Doing string `json:"doing,omitempty"`
+	// Since is when Step or the wait began, and Until when it is given up at the
+	// latest; zero when that is not known, or there is no bound.
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"`
+	// NextAttempt is when Step is tried again; zero while it is being tried. A
+	// workflow cannot know it: who describes the run puts it in.
+	NextAttempt time.Time `json:"next_attempt,omitzero"`
 	// Attempts counts the tries of Step. The workflow learns it when the step
 	// ends; while it is under way Temporal's own count is put in its place by
 	// whoever describes the run.

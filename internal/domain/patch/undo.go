@@ -110,19 +110,9 @@ func (undo Undo) Sentence() string {
 		return undo.Told
 	}
 	var b strings.Builder
-	switch undo.Line {
-	case LineLeftAlone:
-		b.WriteString("container left alone")
-	case LineInLine:
-		b.WriteString("container already on " + undo.Row.ImageRef)
-	case LineRecreated:
-		b.WriteString("container recreated on " + undo.Row.ImageRef)
-	case LineMissing:
-		b.WriteString("there is no container, nor was there one before")
-	case LineAbandoned:
-		b.WriteString("abandoned, container may differ from the row")
-	default:
-		b.WriteString(string(undo.Line))
+	b.WriteString(wordsOf(undo.Line))
+	if undo.Line == LineInLine || undo.Line == LineRecreated {
+		b.WriteString(undo.Row.ImageRef)
 	}
 	switch {
 	case undo.Line == LineAbandoned:

@@ -240,8 +240,8 @@ func bugsAround() []planted {
 		},
 		{
 			name: "ended_runs_left_without_a_row", file: "starter/runs.go",
-			text:  "if run.resetRunID == \"\" {",
-			with:  "if run.resetRunID != \"\" {",
+			text:  "if run.resetRunID != \"\" {",
+			with:  "if run.resetRunID == \"\" {",
 			cases: []string{"terminated_and_watched"}, check: "accepted_has_one_row",
 		},
 		{

@@ -1,0 +1,116 @@
+//go:build browser
+
+package browser_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"galaxy/gamemaster/internal/devstack/rtmsim"
+)
+
+// TestRuntimeManagerDown proves that the page of a patch whose Runtime Manager is
+// down tells why it waits, that its step can be paused and goes on when it is
+// unpaused, and that the patch succeeds once Runtime Manager is back.
+func TestRuntimeManagerDown(t *testing.T) {
+	const game = "demo-1"
+	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 503})
+	patchID := stack.patch(t, game)
+	p := open(t, stack.page(game))
+	p.see("recreate on 1.4.3")
+	p.shot("timeline")
+	p.press("[data-testid=user-metadata-tab]")
+	p.see("Asked by")
+	p.see("at the latest")
+	p.shot("patching")
+
+	p.press("[data-testid=pending-activities-tab]")
+	p.see("runtime manager unavailable: HTTP 503")
+	p.shot("pending_activity")
+	p.press("button", "Pause")
+	p.fill("#activity-pause-reason", "Runtime Manager is being mended")
+	p.shot("pause_form")
+	p.confirm()
+	p.see("PAUSED")
+	stack.heal(t, game)
+	// It would have been tried again by now if it were not paused: the tab shows
+	// no next try.
+	p.await("no next try", "!says('Next Retry')")
+	p.shot("paused")
+	stack.requireOn(t, game, "1.4.2", 0)
+
+	p.press("button", "Unpause")
+	p.press("dialog[open] [data-testid=confirm-modal-button]")
+	body := stack.awaitPatch(t, patchID, "state", "closed")
+	require.Equal(t, "success", body["outcome"])
+	p.show(stack.page(game))
+	p.see("COMPLETED")
+	stack.requireOn(t, game, "1.4.3", 1)
+}
+
+// TestRetryFromTheForm proves that a patch which waits for an operator says so on
+// its page, that the form of updates explains itself and sends retry, and that
+// who sent it and why stands in the audit row.
+func TestRetryFromTheForm(t *testing.T) {
+	const game, reason = "demo-2", "Runtime Manager takes recreates again"
+	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: 409, Times: 1})
+	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 409})
+	patchID := stack.patch(t, game)
+	stack.awaitPatch(t, patchID, "phase", "needs_operator")
+	p := open(t, stack.page(game))
+	p.press("[data-testid=user-metadata-tab]")
+	p.see("Waiting for an operator")
+	p.see("HTTP 409")
+	p.see("is safe at any time")
+	p.shot("needs_operator")
+
+	stack.heal(t, game)
+	p.act("update-button")
+	p.press("[data-testid=update-select-button]")
+	p.await("what retry is for", `!!find("dialog[open] [role=option]", "retry")`)
+	p.shot("update_form")
+	p.press("dialog[open] [role=option]", "retry")
+	p.fill("dialog[open] .cm-content", `{"actor":"ann","reason":"`+reason+`"}`)
+	p.shot("update_retry")
+	p.press("dialog[open] [data-testid=confirm-modal-button]")
+	body := stack.awaitPatch(t, patchID, "state", "closed")
+	require.Equal(t, "failure", body["outcome"])
+	// The recreate that was told as refused, and the one that put it back.
+	stack.requireOn(t, game, "1.4.2", 2)
+	rows := stack.audit(t, game)
+	require.Len(t, rows, 1)
+	require.Equal(t, "service_unavailable", rows[0]["error_code"])
+	require.Contains(t, rows[0]["undo"], "ann")
+	require.Contains(t, rows[0]["undo"], reason)
+}
+
+// TestResetOfAFailedRun proves that a patch which failed can be had again by a
+// reset from its page, that it ends well then, and that both runs have their row.
+func TestResetOfAFailedRun(t *testing.T) {
+	const game = "demo-3"
+	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 409})
+	patchID := stack.patch(t, game)
+	require.Equal(t, "failure", stack.awaitPatch(t, patchID, "state", "closed")["outcome"])
+	p := open(t, stack.page(game))
+	p.see("FAILED")
+	p.shot("failed")
+
+	stack.heal(t, game)
+	p.press("button", "Reset")
+	p.press("[data-testid=workflow-reset-event-id-select-button]")
+	p.await("the events to choose from", `!!find("dialog[open] [role=option]")`)
+	p.shot("reset_events")
+	// The events are shown as "number - type"; the third is of the first workflow
+	// task.
+	p.await("the first task to choose", `(e => e && (e.click(), true))([...document.querySelectorAll("dialog[open] [role=option]")].find(e => /^3\b/.test(e.innerText.trim())))`)
+	p.fill("#reset-reason", "Runtime Manager takes recreates again")
+	p.shot("reset_form")
+	p.press("dialog[open] [data-testid=confirm-modal-button]")
+	require.Eventually(t, func() bool { return len(stack.audit(t, game)) == 2 }, patience, waitTick)
+	require.Equal(t, "success", stack.awaitPatch(t, patchID, "state", "closed")["outcome"])
+	stack.requireOn(t, game, "1.4.3", 1)
+	p.show(stack.page(game))
+	p.see("COMPLETED")
+	p.shot("completed")
+}
