@@ -209,6 +209,8 @@ func TestPatchContainer(t *testing.T) {
 	require.NoError(t, err)
 	var result activities.PatchContainerResult
 	require.NoError(t, value.Get(&result))
+	require.WithinDuration(t, time.Now(), result.At, time.Hour, "by the worker's clock")
+	result.At = time.Time{}
 	require.Equal(t, activities.PatchContainerResult{RunID: testRun, Attempt: 1}, result)
 
 	for _, said := range []string{"old", "exited", "500"} {
@@ -327,16 +329,34 @@ func TestUpdateImageLeavesOthersAlone(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestAppendOperationLog proves that the entry reaches the log as it is.
+// TestAppendOperationLog proves that the entry reaches the log as it is, and that
+// a failure is not told over a success that the log has of the run.
 func TestAppendOperationLog(t *testing.T) {
 	r := newRig(t)
-	entry := operation.OperationEntry{GameID: "g", PatchID: "p", RunID: "r"}
+	entry := operation.OperationEntry{GameID: "g", PatchID: "p", RunID: "r", Outcome: operation.OutcomeSuccess}
 	r.log.EXPECT().Append(gomock.Any(), entry).Return(int64(7), nil)
 	value, err := r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{Entry: entry})
 	require.NoError(t, err)
 	var result activities.AppendOperationLogResult
 	require.NoError(t, value.Get(&result))
-	require.Equal(t, int64(7), result.ID)
+	require.Equal(t, activities.AppendOperationLogResult{ID: 7, Attempt: 1}, result)
+
+	failure, other := entry, entry
+	failure.Outcome, other.RunID = operation.OutcomeFailure, "r0"
+	for stands, rows := range map[*operation.OperationEntry][]operation.OperationEntry{nil: {other, failure}, &entry: {other, entry}} {
+		r.log.EXPECT().Append(gomock.Any(), failure).Return(int64(7), nil)
+		r.log.EXPECT().ListByPatch(gomock.Any(), "p").Return(rows, nil)
+		value, err = r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{Entry: failure})
+		require.NoError(t, err)
+		result = activities.AppendOperationLogResult{}
+		require.NoError(t, value.Get(&result))
+		require.Equal(t, activities.AppendOperationLogResult{ID: 7, Stands: stands, Attempt: 1}, result)
+	}
+
+	r.log.EXPECT().Append(gomock.Any(), failure).Return(int64(7), nil)
+	r.log.EXPECT().ListByPatch(gomock.Any(), "p").Return(nil, errors.New("down"))
+	_, err = r.do(r.steps.AppendOperationLog, activities.AppendOperationLogInput{Entry: failure})
+	requireFailure(t, err, patch.CodeServiceUnavailable, true, false)
 }
 
 // TestMessagesAreBounded proves that a long error cannot swell the history, and

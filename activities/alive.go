@@ -31,7 +31,9 @@ const HandBackAfter = 5 * time.Second
 // operator resets the step in its UI: one that took itself for the first would
 // not look before it calls, and would call with a fencing number that Runtime
 // Manager has seen the successors of, which ends the patch. The count is lost
-// when the operator has the heartbeat details reset too.
+// when the operator has the heartbeat details reset too. So a later attempt
+// reports at once, before it calls anybody; the first one, which is all that
+// most steps need, after [firstBeat] or with its failure.
 func alive(ctx context.Context) (_ context.Context, done func()) {
 	tried := attempt(ctx)
 	var before int
@@ -39,9 +41,25 @@ func alive(ctx context.Context) (_ context.Context, done func()) {
 		tried = max(tried, before+1)
 	}
 	ctx = context.WithValue(ctx, attemptKey{}, tried)
-	// At once, so that it is there before the step calls anybody.
-	activity.RecordHeartbeat(ctx, tried)
-	return aliveWith(ctx, func() []any { return []any{tried} })
+	first := firstBeat
+	if tried > 1 {
+		activity.RecordHeartbeat(ctx, tried)
+		first = BeatInterval
+	}
+	return beating(ctx, first, func() []any { return []any{tried} })
+}
+
+// firstBeat is when the first attempt of a step reports for the first time.
+// Nobody finds the button that resets it sooner, and a call to a Runtime Manager
+// that is well is over by then, without a request to Temporal for the report.
+const firstBeat = time.Second
+
+// keepCount has Temporal keep the count of a step that fails before its first
+// report: an operator may reset it while it waits for its next attempt.
+func keepCount(ctx context.Context) {
+	if tried, counted := ctx.Value(attemptKey{}).(int); counted {
+		activity.RecordHeartbeat(ctx, tried)
+	}
 }
 
 // attemptKey is where alive keeps the attempt for [attempt].
@@ -50,11 +68,16 @@ type attemptKey struct{}
 // aliveWith is alive for a step that has something to tell with each heartbeat;
 // details is called beside the step.
 func aliveWith(ctx context.Context, details func() []any) (_ context.Context, done func()) {
+	return beating(ctx, BeatInterval, details)
+}
+
+// beating is aliveWith that reports for the first time after first.
+func beating(ctx context.Context, first time.Duration, details func() []any) (_ context.Context, done func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		ticker := time.NewTicker(BeatInterval)
+		ticker := time.NewTicker(first)
 		defer ticker.Stop()
 		workerStop := activity.GetWorkerStopChannel(ctx)
 		var handBack <-chan time.Time
@@ -63,6 +86,7 @@ func aliveWith(ctx context.Context, details func() []any) (_ context.Context, do
 			case <-ctx.Done():
 				return
 			case <-ticker.C:
+				ticker.Reset(BeatInterval)
 				activity.RecordHeartbeat(ctx, details()...)
 			case <-workerStop:
 				workerStop = nil

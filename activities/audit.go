@@ -25,8 +25,11 @@ type AppendOperationLogResult struct {
 	ID int64 `json:"id"`
 	// Told says that the move stands in the row of an earlier run already, so that
 	// this one tells of no change.
-	Told    bool `json:"told,omitempty"`
-	Attempt int  `json:"attempt"`
+	Told bool `json:"told,omitempty"`
+	// Stands is the run's own row, when it tells another end than the entry: a row
+	// that was written is not changed.
+	Stands  *operation.OperationEntry `json:"stands,omitempty"`
+	Attempt int                       `json:"attempt"`
 }
 
 // earlierRows is how far back the log of a game is searched for the row of an
@@ -51,9 +54,35 @@ func (a *Activities) AppendOperationLog(ctx context.Context, input AppendOperati
 	if err != nil {
 		return AppendOperationLogResult{}, failed(ctx, op, err)
 	}
+	stands, err := a.standing(ctx, entry)
+	if err != nil {
+		return AppendOperationLogResult{}, failed(ctx, op, err)
+	}
+	if stands != nil {
+		return AppendOperationLogResult{ID: id, Stands: stands, Attempt: attempt(ctx)}, nil
+	}
 	activity.GetLogger(ctx).Info(string(entry.OpKind)+" ended",
 		"game_id", entry.GameID, "patch_id", entry.PatchID,
 		"op_source", entry.OpSource, "outcome", entry.Outcome, "error_code", entry.ErrorCode,
 		"from_version", entry.FromVersion, "to_version", entry.ToVersion)
 	return AppendOperationLogResult{ID: id, Told: told, Attempt: attempt(ctx)}, nil
+}
+
+// standing returns the row of the run, if that is another than entry: one that a
+// workflow task wrote which was lost. Only a success is told before it is
+// recorded, so that only a failure can meet one.
+func (a *Activities) standing(ctx context.Context, entry operation.OperationEntry) (*operation.OperationEntry, error) {
+	if entry.Outcome == operation.OutcomeSuccess {
+		return nil, nil
+	}
+	rows, err := a.log.ListByPatch(ctx, entry.PatchID)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		if row.RunID == entry.RunID && row.Outcome == operation.OutcomeSuccess {
+			return &row, nil
+		}
+	}
+	return nil, nil
 }

@@ -59,6 +59,9 @@ func failed(ctx context.Context, op string, err error) error {
 		return interrupted(ctx, op)
 	}
 	code, options := classify(err)
+	if !options.NonRetryable {
+		keepCount(ctx)
+	}
 	message := err.Error()
 	var answer *ports.RTMError
 	if errors.As(err, &answer) {
@@ -90,6 +93,7 @@ func interrupted(ctx context.Context, op string) error {
 	if temporal.IsCanceledError(cause) {
 		return ctx.Err()
 	}
+	keepCount(ctx)
 	return applicationError(patch.CodeServiceUnavailable, op+": "+cause.Error(), temporal.ApplicationErrorOptions{
 		Details: []any{FailureDetails{Attempt: attempt(ctx)}},
 	})

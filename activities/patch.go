@@ -34,8 +34,11 @@ type PatchContainerResult struct {
 	FoundDone bool `json:"found_done,omitempty"`
 	// RunID is the run that had it done; after a reset it is another than the
 	// run that goes on from here.
-	RunID   string `json:"run_id"`
-	Attempt int    `json:"attempt"`
+	RunID string `json:"run_id"`
+	// At is when, by the clock of the worker. It becomes updated_at of the record,
+	// by which a run knows its own write.
+	At      time.Time `json:"at"`
+	Attempt int       `json:"attempt"`
 }
 
 // PatchContainer has Runtime Manager recreate the container on the target
@@ -63,7 +66,7 @@ func (a *Activities) PatchContainer(ctx context.Context, input PatchContainerInp
 			return PatchContainerResult{}, failed(ctx, op, err)
 		}
 	}
-	return PatchContainerResult{FoundDone: found, RunID: runID(ctx), Attempt: attempt(ctx)}, nil
+	return PatchContainerResult{FoundDone: found, RunID: runID(ctx), At: time.Now().UTC(), Attempt: attempt(ctx)}, nil
 }
 
 // moveContainer recreates the container and looks whether it is true: a record
@@ -141,8 +144,8 @@ type UpdateImageInput struct {
 	PatchedBy string `json:"patched_by"`
 	// Fence is that of the recreate; see [Activities.TakeFence].
 	Fence int64 `json:"fence,omitempty"`
-	// Now becomes updated_at; it comes from the workflow so that every attempt
-	// writes the same row.
+	// Now becomes updated_at: that of [PatchContainerResult], so that every attempt
+	// writes the same row, also one in a task that is done again.
 	Now time.Time `json:"now"`
 }
 

@@ -1,10 +1,13 @@
 package activities_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.uber.org/mock/gomock"
 
@@ -48,6 +51,8 @@ func TestPatchContainerAfterAReset(t *testing.T) {
 			require.NoError(t, err)
 			var result activities.PatchContainerResult
 			require.NoError(t, value.Get(&result))
+			require.False(t, result.At.IsZero())
+			result.At = time.Time{}
 			require.Equal(t, activities.PatchContainerResult{FoundDone: !row.recreates, RunID: testRun, Attempt: 1}, result)
 		})
 	}
@@ -96,6 +101,8 @@ func TestPatchContainerOfAResetStep(t *testing.T) {
 		require.NoError(t, err)
 		var result activities.PatchContainerResult
 		require.NoError(t, value.Get(&result))
+		require.False(t, result.At.IsZero())
+		result.At = time.Time{}
 		require.Equal(t, activities.PatchContainerResult{RunID: testRun, Attempt: earlier + 1}, result)
 	})
 	t.Run("the game was stopped meanwhile", func(t *testing.T) {
@@ -111,6 +118,48 @@ func TestPatchContainerOfAResetStep(t *testing.T) {
 		require.NoError(t, failure.Details(&details))
 		require.Equal(t, activities.FailureDetails{Attempt: earlier + 1}, details)
 	})
+}
+
+// TestCountIsKept proves when Temporal is told the count of attempts: by a later
+// attempt before it calls anybody, and by any with a failure that is tried again.
+func TestCountIsKept(t *testing.T) {
+	in := activities.PatchContainerInput{GameID: "g", Plan: plan, IdempotencyKey: "p/r/patch", Fence: 100}
+	for name, row := range map[string]struct {
+		earlier int
+		err     error
+		kept    []int
+	}{
+		"the first, well":            {0, nil, nil},
+		"the first, to be repeated":  {0, &ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 503}, []int{1}},
+		"the first, refused":         {0, &ports.RTMError{Kind: ports.ErrRTMRejected, Status: 409}, nil},
+		"a later one":                {3, nil, []int{4}},
+		"a later one, failing again": {3, &ports.RTMError{Kind: ports.ErrRTMUnavailable, Status: 503}, []int{4, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			if row.earlier > 0 {
+				r.env.SetHeartbeatDetails(row.earlier)
+			}
+			var kept []int
+			r.env.SetOnActivityHeartbeatListener(func(_ *activity.Info, details converter.EncodedValues) {
+				var tried int
+				require.NoError(t, details.Get(&tried))
+				kept = append(kept, tried)
+			})
+			r.runtimes.EXPECT().Get(gomock.Any(), "g").Return(running, nil)
+			looked := r.rtm.EXPECT().Inspect(gomock.Any(), "g").Return(ports.Container{GameID: "g", ImageRef: "old", Status: "running"}, nil).AnyTimes()
+			r.rtm.EXPECT().Patch(gomock.Any(), gomock.Any()).DoAndReturn(func(context.Context, ports.RTMPatchInput) error {
+				if row.earlier > 0 {
+					require.Equal(t, []int{row.earlier + 1}, kept, "told before the call")
+				}
+				looked.Return(ports.Container{GameID: "g", ImageRef: "new", Status: "running"}, nil)
+				return row.err
+			})
+			_, err := r.do(r.steps.PatchContainer, in)
+			require.Equal(t, row.err == nil, err == nil)
+			require.Equal(t, row.kept, kept)
+		})
+	}
 }
 
 // TestUpdateImageBehindTheRecreate proves that a run which was reset to behind

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -9,6 +10,44 @@ import (
 	"galaxy/gamemaster/activities"
 	"galaxy/gamemaster/internal/domain/patch"
 )
+
+// atOnce runs a step on the store within the workflow task that asks for it, as
+// a local activity: one event instead of six, and no hand-over between servers.
+// When the store does not answer at once, the step is waited for as a regular
+// activity with the options of ctx, which an operator can see and pause. So the
+// step has to be one that may be done twice.
+func (r *run) atOnce(ctx workflow.Context, name string, step, input, output any) error {
+	options := workflow.GetActivityOptions(ctx)
+	r.begin(ctx, name, options.Summary, options.ScheduleToCloseTimeout)
+	err := r.local(ctx, taskAttempt, step, input, output)
+	if isAnswer(ctx, err) {
+		r.page.End(workflow.Now(ctx))
+		return err
+	}
+	return r.execute(ctx, name, step, input, output)
+}
+
+// local tries a step once within the workflow task. What it answers stands in
+// the history only when the task is through: a task that is lost, with its
+// worker or to an event that came meanwhile, is done again, and the store may
+// answer otherwise then. So nothing may be told for good by what is unrecorded.
+func (r *run) local(ctx workflow.Context, timeout time.Duration, step, input, output any) error {
+	r.unrecorded = true
+	ctx = taskOptions(ctx, workflow.GetActivityOptions(ctx).Summary, timeout)
+	return workflow.ExecuteLocalActivity(ctx, step, input).Get(ctx, output)
+}
+
+// isAnswer reports whether a try within the task came to an end that trying
+// outside of it cannot change.
+func isAnswer(ctx workflow.Context, err error) bool {
+	return err == nil || ctx.Err() != nil || isFinal(err)
+}
+
+// isFinal reports whether a step said that trying again cannot help.
+func isFinal(err error) bool {
+	var application *temporal.ApplicationError
+	return errors.As(err, &application) && application.NonRetryable()
+}
 
 // takeFence takes the fencing number of the step that is scheduled next, in the
 // same workflow task: no reset can lie between the two, so that a run which
@@ -26,17 +65,16 @@ func (r *run) takeFence(ctx workflow.Context, budget patch.Duration) (int64, err
 // history.
 const taskTries = 3
 
-// inTask runs a step on the store within the workflow task that goes on from
-// it, as a local activity. When the store does not answer at once, the step is
-// waited for as a regular activity with the options of ctx, which an operator
-// can see and pause; then it is run in the task all the same. So the step has to
-// be one that may be done twice.
+// inTask runs a step on the store within the workflow task that goes on from it,
+// also when the store answered it outside only: after a step that atOnce ran
+// outside, a reset can lie between it and what follows. The step has to be one
+// that may be done any number of times.
 func (r *run) inTask(ctx workflow.Context, name string, step, input, output any) error {
 	r.page.State.Step, r.page.State.Attempts = name, 0
-	for try := range taskTries {
-		local := taskOptions(ctx, workflow.GetActivityOptions(ctx).Summary, try > 0)
-		err := workflow.ExecuteLocalActivity(local, step, input).Get(local, output)
-		if err == nil || ctx.Err() != nil || isFinal(err) {
+	timeout := taskAttempt
+	for range taskTries {
+		err := r.local(ctx, timeout, step, input, output)
+		if isAnswer(ctx, err) {
 			return err
 		}
 		if r.page.State.Phase == patch.PhaseAuditing {
@@ -46,12 +84,8 @@ func (r *run) inTask(ctx workflow.Context, name string, step, input, output any)
 			return err
 		}
 		r.page.Uncounted()
+		// It showed that the store answers, but is slow.
+		timeout = storeAttempt
 	}
 	return nil
-}
-
-// isFinal reports whether a step said that trying again cannot help.
-func isFinal(err error) bool {
-	var application *temporal.ApplicationError
-	return errors.As(err, &application) && application.NonRetryable()
 }

@@ -252,7 +252,7 @@ func TestForeignWorkflowID(t *testing.T) {
 	w := newWorld()
 	o := w.runAs(t, "by-hand", input())
 	require.Equal(t, patch.CodeInvalidRequest, o.result.Code)
-	require.Equal(t, []string{"Append"}, w.calls)
+	require.Equal(t, []string{"Append", "ListByPatch"}, w.calls)
 	require.Equal(t, "LoadRecord AppendOperationLog", w.stepsRun())
 }
 

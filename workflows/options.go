@@ -54,18 +54,13 @@ func storeOptions(ctx workflow.Context, budget patch.Duration, summary string) w
 }
 
 // One attempt on Postgres within a workflow task, which is done in ten seconds
-// or given to another worker: a statement takes a millisecond, and beyond two
-// seconds the step is better waited for where an operator can see it. When that
-// showed that the store answers, but is slow, it gets what any attempt gets.
+// or given to another worker, three steps of a patch included: a statement takes
+// a millisecond, and beyond two seconds the step is better waited for where an
+// operator can see it.
 const taskAttempt = 2 * time.Second
 
-// taskOptions are for a step within the workflow task: one quick attempt, or one
-// of a later try.
-func taskOptions(ctx workflow.Context, summary string, again bool) workflow.Context {
-	timeout := taskAttempt
-	if again {
-		timeout = storeAttempt
-	}
+// taskOptions are for a step within the workflow task: one attempt.
+func taskOptions(ctx workflow.Context, summary string, timeout time.Duration) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		ScheduleToCloseTimeout: timeout,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},

@@ -67,14 +67,17 @@ type run struct {
 	// that none was or the only one was refused; unsettled, that one which was
 	// given up on may still land.
 	untouched, refused, unsettled bool
-	// patchedBy is the run that recreated the container, and fence the number
-	// that the recreate carried.
-	patchedBy string
-	fence     int64
-	// recording says that the rotation was tried, and nobody knows whether it took
-	// place.
+	// patched is how the container was recreated, and fence the number that the
+	// recreate carried.
+	patched activities.PatchContainerResult
+	fence   int64
+	// recording says that the rotation may have been tried, and nobody knows
+	// whether it took place.
 	recording bool
-	operator  operator
+	// unrecorded says that what was decided stands in no history yet; see
+	// [run.local].
+	unrecorded bool
+	operator   operator
 	// failing is the code of what is undone, and of how the run ended; empty while
 	// there is none.
 	failing patch.Code
@@ -134,7 +137,7 @@ func (r *run) carryOut(ctx workflow.Context) *patch.Refusal {
 func (r *run) load(ctx workflow.Context) *patch.Refusal {
 	var loaded activities.LoadRecordResult
 	ctx = storeOptions(ctx, r.budgets.Store, told("read the record of "+r.request.GameID))
-	err := r.execute(ctx, "LoadRecord", r.steps.LoadRecord, activities.LoadRecordInput{
+	err := r.atOnce(ctx, "LoadRecord", r.steps.LoadRecord, activities.LoadRecordInput{
 		Request: r.request, WorkflowID: r.result.WorkflowID,
 	}, &loaded)
 	if err != nil {
@@ -150,7 +153,7 @@ func (r *run) load(ctx workflow.Context) *patch.Refusal {
 func (r *run) validate(ctx workflow.Context) *patch.Refusal {
 	var validated activities.ValidateVersionResult
 	ctx = storeOptions(ctx, r.budgets.Store, told("validate "+r.request.Version))
-	err := r.execute(ctx, "ValidateVersion", r.steps.ValidateVersion, activities.ValidateVersionInput{
+	err := r.atOnce(ctx, "ValidateVersion", r.steps.ValidateVersion, activities.ValidateVersionInput{
 		Record: r.record.Record, Version: r.request.Version, Force: r.request.Force,
 	}, &validated)
 	if err != nil {
@@ -200,8 +203,11 @@ func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 		r.untouched, r.refused, r.unsettled = details.Untouched, details.Settled, !details.Settled
 		return r.failed(ctx, err)
 	}
-	r.patchedBy, r.fence = patched.RunID, fence
+	r.patched, r.fence = patched, fence
 	r.succeeded(patched.Attempt)
+	// A task that was lost may have rotated the record before a cancellation is
+	// heard of in the one that is done in its place.
+	r.recording = true
 	return nil
 }
 
@@ -217,8 +223,8 @@ func (r *run) recordImage(ctx workflow.Context) (behind bool, refusal *patch.Ref
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	ctx = storeOptions(ctx, r.budgets.Store, "rotate the record to "+r.plan.To.Version)
 	var rotated activities.UpdateImageResult
-	err := r.execute(ctx, "UpdateImage", r.steps.UpdateImage, activities.UpdateImageInput{
-		Record: r.record.Record, Plan: r.plan, PatchedBy: r.patchedBy, Fence: r.fence, Now: workflow.Now(ctx).UTC(),
+	err := r.atOnce(ctx, "UpdateImage", r.steps.UpdateImage, activities.UpdateImageInput{
+		Record: r.record.Record, Plan: r.plan, PatchedBy: r.patched.RunID, Fence: r.fence, Now: r.patched.At,
 	}, &rotated)
 	if err != nil {
 		refusal := r.failed(ctx, err)
@@ -227,10 +233,13 @@ func (r *run) recordImage(ctx workflow.Context) (behind bool, refusal *patch.Ref
 		return false, refusal
 	}
 	r.succeeded(rotated.Attempt)
+	r.recording = false
 	if rotated.Behind {
 		return true, nil
 	}
 	r.record = rotated
+	// Whoever does this task again finds the record rotated by this run.
+	r.unrecorded = false
 	return false, nil
 }
 

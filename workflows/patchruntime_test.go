@@ -52,15 +52,19 @@ type matrixRow struct {
 	atLeast, atMost time.Duration
 }
 
+// setStatus is another writer who moves the game to status.
+func setStatus(status runtime.Status) func(*world) {
+	return func(w *world) { w.row.Status = status }
+}
+
+// movedTo is another writer who puts the record on version.
+func movedTo(version string) func(*world) {
+	return func(w *world) {
+		w.row.CurrentEngineVersion, w.row.CurrentImageRef = version, "registry.example/engine:"+version
+	}
+}
+
 func matrix() []matrixRow {
-	setStatus := func(status runtime.Status) func(*world) {
-		return func(w *world) { w.row.Status = status }
-	}
-	movedTo := func(version string) func(*world) {
-		return func(w *world) {
-			w.row.CurrentEngineVersion, w.row.CurrentImageRef = version, "registry.example/engine:"+version
-		}
-	}
 	// A Runtime Manager that knows no fencing numbers.
 	unfenced := func(w *world) { w.unfenced = true }
 	return []matrixRow{

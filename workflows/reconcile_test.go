@@ -125,7 +125,7 @@ func TestReconcileUnderAnotherID(t *testing.T) {
 	w := newWorld()
 	o := w.execute(t, "by-hand", workflows.ReconcileRuntimeType, reconcileInput(patch.ModeEnforce))
 	require.Equal(t, patch.CodeInvalidRequest, o.result.Code)
-	require.Equal(t, []string{"Append"}, w.calls)
+	require.Equal(t, []string{"Append", "ListByPatch"}, w.calls)
 }
 
 // TestFenceGoesAhead proves that every call of Runtime Manager carries a number
@@ -139,7 +139,7 @@ func TestFenceGoesAhead(t *testing.T) {
 	o := w.run(t, in)
 	require.Equal(t, patch.CodeServiceUnavailable, o.result.Code)
 	require.Equal(t, 2, w.count("NextFence"))
-	require.Equal(t, []string{"Fence", "Get", "Inspect"}, w.calls[len(w.calls)-4:len(w.calls)-1])
+	require.Equal(t, []string{"Fence", "Get", "Inspect"}, w.calls[len(w.calls)-5:len(w.calls)-2])
 	require.Equal(t, patch.Fence(2*patch.FenceStep, 1), o.result.Undo.Fence)
 	require.Equal(t, w.fenced, o.result.Undo.Fence)
 	require.Contains(t, w.entries[0].Undo, "refused")

@@ -224,6 +224,18 @@ func (w worldLog) Append(_ context.Context, entry operation.OperationEntry) (id 
 	return id, err
 }
 
+func (w worldLog) ListByPatch(_ context.Context, patchID string) (entries []operation.OperationEntry, err error) {
+	err = w.do("ListByPatch", func() error {
+		for _, entry := range w.entries {
+			if entry.PatchID == patchID {
+				entries = append(entries, entry)
+			}
+		}
+		return nil
+	})
+	return entries, err
+}
+
 func (w worldRTM) Patch(_ context.Context, input ports.RTMPatchInput) error {
 	return w.do("Patch", func() error {
 		if err := input.Validate(); err != nil {

@@ -190,6 +190,14 @@ func ResultOf(entry operation.OperationEntry) Result {
 	return result
 }
 
+// AsTold is result with the end that entry tells of its run, whose row was
+// written before the run came to result.
+func (result Result) AsTold(entry operation.OperationEntry) Result {
+	told := ResultOf(entry)
+	told.Kind, told.WorkflowID, told.Runtime = result.Kind, result.WorkflowID, nil
+	return told
+}
+
 // kindOfEntry leaves the kind of a patch out, as a run's own result does.
 func kindOfEntry(kind operation.OpKind) operation.OpKind {
 	if kind == operation.OpKindPatch {
