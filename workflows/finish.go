@@ -3,7 +3,6 @@ package workflows
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -18,7 +17,6 @@ func (r *run) execute(ctx workflow.Context, name string, step, input, output any
 	options := workflow.GetActivityOptions(ctx)
 	r.begin(ctx, name, options.Summary, options.ScheduleToCloseTimeout)
 	err := workflow.ExecuteActivity(ctx, step, input).Get(ctx, output)
-	r.unrecorded = false
 	r.page.End(workflow.Now(ctx))
 	return err
 }
@@ -99,7 +97,13 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 		// A row about no game adds nothing; the specification leaves it out.
 		return
 	}
-	appended, err := r.append(ctx)
+	var appended activities.AppendOperationLogResult
+	// In the task that closes the run: a run that is reset to its last task leaves
+	// a row of its own.
+	err := r.inTask(auditOptions(ctx, "append the audit row"), "AppendOperationLog", r.steps.AppendOperationLog,
+		activities.AppendOperationLogInput{
+			Entry: patch.Entry(r.request, r.result), FirstRunID: r.firstRunID, MovedBy: r.record.RunID,
+		}, &appended)
 	if err != nil {
 		// Only a row that the store can never take gets here. The run closes as
 		// Failed, so that a person looks.
@@ -118,33 +122,6 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 	if appended.Stands != nil {
 		r.stand(*appended.Stands)
 	}
-}
-
-// append writes the audit row in the task that closes the run, so that a run
-// which is reset to its last task leaves a row of its own. What the row tells
-// has to be recorded before: it is written once, and a task that is done again
-// could come to something else than a row that stands.
-func (r *run) append(ctx workflow.Context) (appended activities.AppendOperationLogResult, err error) {
-	if r.unrecorded {
-		r.recordDecision(ctx)
-	}
-	err = r.inTask(auditOptions(ctx, "append the audit row"), "AppendOperationLog", r.steps.AppendOperationLog,
-		activities.AppendOperationLogInput{
-			Entry: patch.Entry(r.request, r.result), FirstRunID: r.firstRunID, MovedBy: r.record.RunID,
-		}, &appended)
-	return appended, err
-}
-
-// recordDecision ends the workflow task, by which what was decided in it stands
-// in the history: a timer, the shortest that there is, is the smallest thing that
-// does so.
-func (r *run) recordDecision(ctx workflow.Context) {
-	timer := workflow.NewTimerWithOptions(ctx, time.Millisecond, workflow.TimerOptions{
-		Summary: "what was decided is recorded before its audit row is written",
-	})
-	// The context is disconnected, so the timer fires.
-	_ = timer.Get(ctx, nil)
-	r.unrecorded = false
 }
 
 // stand has the run end as its audit row tells: a task that was lost had come to

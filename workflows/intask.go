@@ -1,10 +1,8 @@
 package workflows
 
 import (
-	"errors"
 	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"galaxy/gamemaster/activities"
@@ -13,40 +11,29 @@ import (
 
 // atOnce runs a step on the store within the workflow task that asks for it, as
 // a local activity: one event instead of six, and no hand-over between servers.
-// When the store does not answer at once, the step is waited for as a regular
-// activity with the options of ctx, which an operator can see and pause. So the
-// step has to be one that may be done twice.
+// So the step has to be one that may be done twice.
+//
+// It is run as a regular activity, with the options of ctx, when that came to
+// nothing: a store that does not answer at once is waited for where an operator
+// sees it, and a refusal is asked for again, because what a local activity
+// answered stands in the history only when the task is through. A task that is
+// lost, with its worker or to an event that came meanwhile, is done again, and
+// could come to something else than an audit row that tells the refusal.
 func (r *run) atOnce(ctx workflow.Context, name string, step, input, output any) error {
 	options := workflow.GetActivityOptions(ctx)
 	r.begin(ctx, name, options.Summary, options.ScheduleToCloseTimeout)
-	err := r.local(ctx, taskAttempt, step, input, output)
-	if isAnswer(ctx, err) {
+	err := local(ctx, taskAttempt, step, input, output)
+	if err == nil || ctx.Err() != nil {
 		r.page.End(workflow.Now(ctx))
 		return err
 	}
 	return r.execute(ctx, name, step, input, output)
 }
 
-// local tries a step once within the workflow task. What it answers stands in
-// the history only when the task is through: a task that is lost, with its
-// worker or to an event that came meanwhile, is done again, and the store may
-// answer otherwise then. So nothing may be told for good by what is unrecorded.
-func (r *run) local(ctx workflow.Context, timeout time.Duration, step, input, output any) error {
-	r.unrecorded = true
+// local tries a step once within the workflow task.
+func local(ctx workflow.Context, timeout time.Duration, step, input, output any) error {
 	ctx = taskOptions(ctx, workflow.GetActivityOptions(ctx).Summary, timeout)
 	return workflow.ExecuteLocalActivity(ctx, step, input).Get(ctx, output)
-}
-
-// isAnswer reports whether a try within the task came to an end that trying
-// outside of it cannot change.
-func isAnswer(ctx workflow.Context, err error) bool {
-	return err == nil || ctx.Err() != nil || isFinal(err)
-}
-
-// isFinal reports whether a step said that trying again cannot help.
-func isFinal(err error) bool {
-	var application *temporal.ApplicationError
-	return errors.As(err, &application) && application.NonRetryable()
 }
 
 // takeFence takes the fencing number of the step that is scheduled next, in the
@@ -73,8 +60,8 @@ func (r *run) inTask(ctx workflow.Context, name string, step, input, output any)
 	r.page.State.Step, r.page.State.Attempts = name, 0
 	timeout := taskAttempt
 	for range taskTries {
-		err := r.local(ctx, timeout, step, input, output)
-		if isAnswer(ctx, err) {
+		err := local(ctx, timeout, step, input, output)
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		if r.page.State.Phase == patch.PhaseAuditing {

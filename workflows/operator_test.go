@@ -253,7 +253,7 @@ func TestForeignWorkflowID(t *testing.T) {
 	o := w.runAs(t, "by-hand", input())
 	require.Equal(t, patch.CodeInvalidRequest, o.result.Code)
 	require.Equal(t, []string{"Append", "ListByPatch"}, w.calls)
-	require.Equal(t, "LoadRecord AppendOperationLog", w.stepsRun())
+	require.Equal(t, "LoadRecord×2 AppendOperationLog", w.stepsRun())
 }
 
 // TestEmptyGameID proves that a run about no game is refused and leaves no row.
@@ -283,9 +283,9 @@ func TestBudgetsComeWithTheRun(t *testing.T) {
 // good ends the run as Failed instead of retrying for ever.
 func TestAuditRowThatCannotBeTaken(t *testing.T) {
 	w := newWorld()
-	w.on("Append", act{err: ports.ErrInvalidInput})
+	w.on("Append", act{err: ports.ErrInvalidInput, forever: true})
 	o := w.run(t, input())
 	require.Equal(t, patch.CodeInternalError, o.result.Code)
 	require.Equal(t, patch.ClosesFailed, closing(o.err))
-	require.Equal(t, 1, w.count("Append"))
+	require.Equal(t, 2, w.count("Append"), "in the task, and where it is seen")
 }

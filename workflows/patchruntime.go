@@ -74,10 +74,7 @@ type run struct {
 	// recording says that the rotation may have been tried, and nobody knows
 	// whether it took place.
 	recording bool
-	// unrecorded says that what was decided stands in no history yet; see
-	// [run.local].
-	unrecorded bool
-	operator   operator
+	operator  operator
 	// failing is the code of what is undone, and of how the run ended; empty while
 	// there is none.
 	failing patch.Code
@@ -153,9 +150,12 @@ func (r *run) load(ctx workflow.Context) *patch.Refusal {
 func (r *run) validate(ctx workflow.Context) *patch.Refusal {
 	var validated activities.ValidateVersionResult
 	ctx = storeOptions(ctx, r.budgets.Store, told("validate "+r.request.Version))
-	err := r.atOnce(ctx, "ValidateVersion", r.steps.ValidateVersion, activities.ValidateVersionInput{
-		Record: r.record.Record, Version: r.request.Version, Force: r.request.Force,
-	}, &validated)
+	input := activities.ValidateVersionInput{Record: r.record.Record, Version: r.request.Version, Force: r.request.Force}
+	err := r.atOnce(ctx, "ValidateVersion", r.steps.ValidateVersion, input, &validated)
+	if err == nil && !validated.Plan.Recreates() {
+		// The end of the run, like a refusal; see [run.atOnce].
+		err = r.execute(ctx, "ValidateVersion", r.steps.ValidateVersion, input, &validated)
+	}
 	if err != nil {
 		return r.failed(ctx, err)
 	}
@@ -238,8 +238,6 @@ func (r *run) recordImage(ctx workflow.Context) (behind bool, refusal *patch.Ref
 		return true, nil
 	}
 	r.record = rotated
-	// Whoever does this task again finds the record rotated by this run.
-	r.unrecorded = false
 	return false, nil
 }
 

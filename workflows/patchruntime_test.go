@@ -75,7 +75,7 @@ func matrix() []matrixRow {
 			w.container.ImageRef = "registry.example/engine:1.4.9"
 		}, steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 		{name: "noop recreates nothing", input: func(i *workflows.Input) { i.Request.Version = "1.4.2" },
-			steps: validated + "AppendOperationLog", row: "1.4.2", noop: true},
+			steps: "LoadRecord ValidateVersion×2 AppendOperationLog", row: "1.4.2", noop: true},
 		{name: "force recreates the version that runs", input: func(i *workflows.Input) {
 			i.Request.Version, i.Request.Force = "1.4.2", true
 		}, steps: rotated, recreates: []string{oldImage}, row: "1.4.2"},
@@ -84,18 +84,18 @@ func matrix() []matrixRow {
 
 		// LoadRecord.
 		{name: "load: not a semver", input: func(i *workflows.Input) { i.Request.Version = "v1.4" },
-			code: patch.CodeInvalidRequest, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+			code: patch.CodeInvalidRequest, steps: "LoadRecord×2 AppendOperationLog", row: "1.4.2"},
 		{name: "load: no row", arrange: func(w *world) { w.row = nil },
-			code: patch.CodeRuntimeNotFound, steps: "LoadRecord AppendOperationLog", apart: true},
+			code: patch.CodeRuntimeNotFound, steps: "LoadRecord×2 AppendOperationLog", apart: true},
 		{name: "load: stopped", arrange: setStatus(runtime.StatusStopped),
-			code: patch.CodeRuntimeNotRunning, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+			code: patch.CodeRuntimeNotRunning, steps: "LoadRecord×2 AppendOperationLog", row: "1.4.2"},
 		{name: "load: not on the expected version", input: func(i *workflows.Input) { i.Request.ExpectedVersion = "1.4.1" },
-			code: patch.CodePreconditionFailed, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+			code: patch.CodePreconditionFailed, steps: "LoadRecord×2 AppendOperationLog", row: "1.4.2"},
 		{name: "load: stopped, and not on the expected version", arrange: setStatus(runtime.StatusStopped),
 			input: func(i *workflows.Input) { i.Request.ExpectedVersion = "1.4.1" },
-			code:  patch.CodeRuntimeNotRunning, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+			code:  patch.CodeRuntimeNotRunning, steps: "LoadRecord×2 AppendOperationLog", row: "1.4.2"},
 		{name: "load: expected version is not a semver", input: func(i *workflows.Input) { i.Request.ExpectedVersion = "v1" },
-			code: patch.CodeInvalidRequest, steps: "LoadRecord AppendOperationLog", row: "1.4.2"},
+			code: patch.CodeInvalidRequest, steps: "LoadRecord×2 AppendOperationLog", row: "1.4.2"},
 		{name: "load: on the expected version", input: func(i *workflows.Input) { i.Request.ExpectedVersion = "1.4.2" },
 			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 		{name: "load: transient, then fine", arrange: func(w *world) { w.on("Get", act{err: errStoreDown}, act{err: errStoreDown}) },
@@ -108,13 +108,13 @@ func matrix() []matrixRow {
 
 		// ValidateVersion.
 		{name: "validate: not registered", input: func(i *workflows.Input) { i.Request.Version = "1.4.8" },
-			code: patch.CodeEngineVersionNotFound, steps: validated + "AppendOperationLog", row: "1.4.2"},
+			code: patch.CodeEngineVersionNotFound, steps: "LoadRecord ValidateVersion×2 AppendOperationLog", row: "1.4.2"},
 		{name: "validate: deprecated", input: func(i *workflows.Input) { i.Request.Version = "1.4.1" },
-			code: patch.CodeEngineVersionNotFound, steps: validated + "AppendOperationLog", row: "1.4.2"},
+			code: patch.CodeEngineVersionNotFound, steps: "LoadRecord ValidateVersion×2 AppendOperationLog", row: "1.4.2"},
 		{name: "validate: other minor", input: func(i *workflows.Input) { i.Request.Version = "1.5.0" },
-			code: patch.CodeSemverPatchOnly, steps: validated + "AppendOperationLog", row: "1.4.2"},
+			code: patch.CodeSemverPatchOnly, steps: "LoadRecord ValidateVersion×2 AppendOperationLog", row: "1.4.2"},
 		{name: "validate: unreadable stored version", arrange: func(w *world) { w.row.CurrentEngineVersion = "latest" },
-			code: patch.CodeInvalidRequest, steps: validated + "AppendOperationLog", row: "latest"},
+			code: patch.CodeInvalidRequest, steps: "LoadRecord ValidateVersion×2 AppendOperationLog", row: "latest"},
 		{name: "validate: transient, then fine", arrange: func(w *world) { w.on("GetVersion", act{err: errStoreDown}) },
 			steps:     "LoadRecord ValidateVersion×2 PatchContainer UpdateImage AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.3", atMost: 5 * time.Second},
@@ -215,17 +215,17 @@ func matrix() []matrixRow {
 		// UpdateImage.
 		{name: "record: stopped meanwhile", arrange: func(w *world) { w.on("UpdateImage", act{before: setStatus(runtime.StatusStopped)}) },
 			code:      patch.CodeConflict,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer AppendOperationLog",
 			recreates: []string{newImage}, row: "1.4.2", apart: true, undo: patch.LineLeftAlone},
 		{name: "record: unreachable meanwhile", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable)})
 		}, code: patch.CodeConflict,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
 		{name: "record: another writer came first", arrange: func(w *world) {
 			w.onGet(3, act{before: movedTo("1.4.7")})
 		}, code: patch.CodeConflict,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer AppendOperationLog",
 			recreates: []string{newImage, "registry.example/engine:1.4.7"}, row: "1.4.7", undo: patch.LineRecreated},
 		{name: "record: a forced recreate whose swap lost is no success", input: func(i *workflows.Input) {
 			i.Request.Version, i.Request.Force = "1.4.2", true
@@ -235,7 +235,7 @@ func matrix() []matrixRow {
 		{name: "record: row gone meanwhile", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: func(w *world) { w.row = nil }})
 		}, code: patch.CodeRuntimeNotFound,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer AppendOperationLog",
 			recreates: []string{newImage}, apart: true, undo: patch.LineLeftAlone},
 		{name: "record: transient, then fine", arrange: func(w *world) { w.on("UpdateImage", act{err: errStoreDown}) },
 			steps:     validated + "PatchContainer UpdateImage×2 AppendOperationLog",
@@ -266,24 +266,24 @@ func matrix() []matrixRow {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationFailed)})
 			w.on("Inspect", act{}, act{err: errRTMDown}, act{err: errRTMDown})
 		}, code: patch.CodeConflict,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer×3 AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer×3 AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated},
 		{name: "undo: done but timed out", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable)})
 			w.on("Patch", act{}, act{err: errRTMDown, applied: true})
 		}, code: patch.CodeConflict,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer×2 AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer×2 AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineInLine},
 		{name: "undo: waits for the turn", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationInProgress)})
-			w.onGet(8, act{before: setStatus(runtime.StatusRunning)})
+			w.onGet(9, act{before: setStatus(runtime.StatusRunning)})
 		}, code: patch.CodeConflict,
-			steps:     validated + "PatchContainer UpdateImage RestoreContainer×4 AppendOperationLog",
+			steps:     validated + "PatchContainer UpdateImage×2 RestoreContainer×4 AppendOperationLog",
 			recreates: []string{newImage, oldImage}, row: "1.4.2", undo: patch.LineRecreated,
 			atLeast: 15 * time.Second, atMost: 16 * time.Second},
 		{name: "undo: game stopped while the turn was waited for", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusGenerationInProgress)})
-			w.onGet(6, act{before: setStatus(runtime.StatusStopped)})
+			w.onGet(7, act{before: setStatus(runtime.StatusStopped)})
 		}, code: patch.CodeConflict, recreates: []string{newImage}, row: "1.4.2", apart: true, undo: patch.LineLeftAlone},
 		{name: "undo: follows another writer's row", arrange: func(w *world) {
 			w.on("UpdateImage", act{before: setStatus(runtime.StatusEngineUnreachable), after: movedTo("1.4.7")})
