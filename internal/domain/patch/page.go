@@ -162,9 +162,13 @@ func (page Page) doing() string {
 		Quoted(page.State.Doing), Quoted(page.State.Step))
 }
 
-// until tells when what is done now is given up at the latest.
+// until tells when what is done now is given up at the latest. A step that an
+// operator paused does not end before it is unpaused, of which a workflow learns
+// nothing.
 func (page Page) until() string {
 	switch state := page.State; {
+	case !state.Until.IsZero() && state.Step != "":
+		return ", until " + state.Until.Format(pageTime) + " at the latest, unless it is paused"
 	case !state.Until.IsZero():
 		return ", until " + state.Until.Format(pageTime) + " at the latest"
 	case state.Phase == PhaseAuditing, state.Phase == PhaseNeedsOperator:

@@ -39,7 +39,7 @@ func TestPageTellsWhatToDo(t *testing.T) {
 	}{
 		{patch.PhaseValidating, "LoadRecord", time.Minute, []string{
 			"**Validating:** game `g`, from `1.4.2` to `1.4.3`", "`do it` (step `LoadRecord`)", "*Pending Activities*",
-			"2026-03-01 12:00:00 UTC, until 2026-03-01 12:01:00 UTC at the latest",
+			"2026-03-01 12:00:00 UTC, until 2026-03-01 12:01:00 UTC at the latest, unless it is paused",
 			"mend it", "is safe", "neither the container nor the record has been touched",
 		}},
 		{patch.PhasePatching, "PatchContainer", 2 * time.Minute, []string{
