@@ -1,12 +1,14 @@
 package devstack_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -97,14 +99,39 @@ func TestTemporalPostgresRefuses(t *testing.T) {
 	requireRefused(devstack.TemporalOptions{Database: location.String()}, "connection refused")
 }
 
+// A schema that could not be laid to its end leaves nothing that is in the way of
+// the next start.
+func TestTemporalPostgresSchemaIsWholeOrAbsent(t *testing.T) {
+	postgres := ownPostgres(t)
+	require.NoError(t, postgres.CreateDatabase(t.Context(), "temporal"))
+	conn, err := pgx.Connect(t.Context(), postgres.URL("temporal"))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	// One of the last tables that a version adds.
+	_, err = conn.Exec(t.Context(), "CREATE TABLE nexus_endpoints (mine int)")
+	require.NoError(t, err)
+	options := devstack.TemporalOptions{Database: postgres.URL("temporal"), Headless: true}
+	_, err = devstack.StartTemporal(t.Context(), options)
+	require.ErrorContains(t, err, `schema of database temporal: ERROR: relation "nexus_endpoints" already exists`)
+
+	_, err = conn.Exec(t.Context(), "DROP TABLE nexus_endpoints")
+	require.NoError(t, err)
+	startTemporal(t, options)
+}
+
 // temporalPostgres returns the URL of a database that a server may make on a
 // Postgres of the test's own, which takes all that is made there with it.
 func temporalPostgres(t *testing.T) string {
 	t.Helper()
+	return ownPostgres(t).URL("temporal")
+}
+
+func ownPostgres(t *testing.T) *devstack.Postgres {
+	t.Helper()
 	postgres, err := devstack.StartPostgres(t.Context(), devstack.PostgresOptions{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, postgres.Close()) })
-	return postgres.URL("temporal")
+	return postgres
 }
 
 func passwordOf(t *testing.T, database string) string {
