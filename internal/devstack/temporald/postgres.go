@@ -33,11 +33,11 @@ const (
 	// lockKey is the advisory lock of a running server in its database; any number that others do not use there.
 	lockKey = 7233
 
-	// Connections per service and database, of which four services have one pool each; Temporal's own configuration for
-	// Postgres has the first. Lists are what an operator looks at and what tests wait for, so half as many serve them.
-	// Postgres allows 100 by default, of which a server with 32 callers has been seen to use 60.
+	// Connections per service and database, of which each of four services has a pool: together just below the 100 that
+	// Postgres allows by default. Temporal's own configuration for Postgres has 20 and 2. A server with 32 callers has
+	// been seen to use less than 60.
 	historyConns    = 20
-	visibilityConns = 10
+	visibilityConns = 4
 
 	// visibilitySuffix is how Temporal's own configuration names the second database.
 	visibilitySuffix = "_visibility"
