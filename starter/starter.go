@@ -154,6 +154,9 @@ func (s *Starter) options(gameID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
 		ID:        patch.WorkflowID(gameID),
 		TaskQueue: s.taskQueue,
+		// The first task comes with the answer, if there is a worker on the same
+		// client; otherwise this changes nothing.
+		EnableEagerStart: true,
 		// No execution timeout: a run that waits for an operator must not
 		// vanish.
 		WorkflowExecutionErrorWhenAlreadyStarted: true,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,8 @@ import (
 type apiCommand struct {
 	Addr  string `help:"Address to listen on." default:"127.0.0.1:8080" env:"GAMEMASTER_API_ADDR"`
 	Admin string `help:"Address for /metrics, /debug/pprof and detailed probes; nowhere by default. Who reaches it has to be trusted." env:"GAMEMASTER_API_ADMIN"`
+
+	Worker bool `help:"Run a worker in this process as well, whose first task of each patch then needs no way through Temporal. It stops after the API." env:"GAMEMASTER_API_WORKER"`
 
 	tlsFlags
 	apiLimits
@@ -36,22 +39,38 @@ func (l apiLimits) check() error {
 	return nil
 }
 
+// options reads what the door is made of, all of which the caller can mend.
+func (c *apiCommand) options(settings config.Config, logger *slog.Logger) (api.Options, error) {
+	gate, err := openGate(settings.AuthFile, c.ClientCA != "", logger)
+	if err != nil {
+		return api.Options{}, err
+	}
+	encryption, err := c.config(logger)
+	if err != nil {
+		return api.Options{}, err
+	}
+	return api.Options{
+		Gate: gate, TLS: encryption, Rate: c.Rate, Burst: c.Burst, MaxWaiting: c.MaxWaiting, LameDuck: c.LameDuck,
+	}, c.check()
+}
+
+// needs are the settings without which the process does not start.
+func (c *apiCommand) needs() []config.Need {
+	if c.Worker {
+		return []config.Need{config.NeedDatabase, config.NeedAuth, config.NeedRTM}
+	}
+	return []config.Need{config.NeedDatabase, config.NeedAuth}
+}
+
 // Run serves the API until the process is told to stop.
 func (c *apiCommand) Run(p *process) error {
-	settings, err := config.Load(p.environ, config.NeedDatabase, config.NeedAuth)
+	settings, err := config.Load(p.environ, c.needs()...)
 	if err != nil {
 		return refused(err)
 	}
 	logger := p.logger(settings)
-	gate, err := openGate(settings.AuthFile, c.ClientCA != "", logger)
+	options, err := c.options(settings, logger)
 	if err != nil {
-		return refused(err)
-	}
-	encryption, err := c.config(logger)
-	if err != nil {
-		return refused(err)
-	}
-	if err := c.check(); err != nil {
 		return refused(err)
 	}
 	o, err := newObservers(p, "gamemaster-api", logger)
@@ -73,14 +92,11 @@ func (c *apiCommand) Run(p *process) error {
 	if err != nil {
 		return err
 	}
+	options.Metrics, options.Trace = metrics, o.door()
+	options.RunPages = api.RunPages{UI: settings.TemporalUI, Namespace: temporal.namespace}
 	parts := apiParts{
 		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal,
-		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger,
-		options: api.Options{
-			Gate: gate, TLS: encryption, Rate: c.Rate, Burst: c.Burst, MaxWaiting: c.MaxWaiting,
-			LameDuck: c.LameDuck, Metrics: metrics, Trace: o.door(),
-			RunPages: api.RunPages{UI: settings.TemporalUI, Namespace: temporal.namespace},
-		},
+		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger, options: options,
 	}
 	server, err := newAPI(parts)
 	if err != nil {
@@ -95,7 +111,16 @@ func (c *apiCommand) Run(p *process) error {
 	}
 	c.announce(logger, listener, temporal)
 	go pruneKeys(p.ctx, postgres.NewIdempotencyKeys(pool), logger)
-	return server.Serve(p.ctx, listener)
+	serve := func(ctx context.Context) error { return server.Serve(ctx, listener) }
+	if !c.Worker {
+		return serve(p.ctx)
+	}
+	work, err := newWork(p.ctx, workerSettingsOf(settings), temporal, o)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer work.Close()
+	return beside(p.ctx, work.run, serve)
 }
 
 // openGate opens the policy, and refuses one that could not let in everybody

@@ -22,7 +22,6 @@ import (
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/migrations"
-	"galaxy/gamemaster/worker"
 	"galaxy/gamemaster/workflows"
 )
 
@@ -226,24 +225,15 @@ func (s *stack) prepareDatabase(ctx context.Context) error {
 }
 
 func (s *stack) startWorker() error {
-	pool, err := openForSteps(context.Background(), s.databaseURL, s.observers)
+	work, err := newWork(context.Background(), workerSettings{
+		databaseURL: s.databaseURL, rtmURL: s.rtmURL, taskQueue: s.options.taskQueue,
+		budgets: s.options.budgets, schedules: s.options.schedules,
+	}, s.temporal, s.observers)
 	if err != nil {
 		return err
 	}
-	s.onClose(func() error { pool.Close(); return nil })
-	steps, manager, err := newActivities(pool, s.rtmURL, s.observers)
-	if err != nil {
-		return err
-	}
-	s.onClose(func() error { manager.Close(); return nil })
-	beside, err := newBackground(pool, manager, s.temporal, s.options.taskQueue, s.observers)
-	if err != nil {
-		return err
-	}
-	s.serve("worker", func(ctx context.Context) error {
-		return runWorker(ctx, s.temporal, s.options.schedules.options(s.temporal, s.options.taskQueue, s.options.budgets), s.options.logger,
-			worker.Options{Client: s.temporal.Client, TaskQueue: s.options.taskQueue, Activities: steps, Watch: beside.watch, Export: beside.export})
-	})
+	s.onClose(func() error { work.Close(); return nil })
+	s.serve("worker", work.run)
 	return nil
 }
 

@@ -1,14 +1,11 @@
 package cli
 
 import (
-	"fmt"
-
 	"go.temporal.io/sdk/interceptor"
 
 	"galaxy/gamemaster/api"
 	"galaxy/gamemaster/internal/config"
 	"galaxy/gamemaster/internal/telemetry"
-	"galaxy/gamemaster/worker"
 )
 
 type workerCommand struct {
@@ -30,44 +27,30 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		return err
 	}
 	defer o.close()
-	pool, err := openForSteps(p.ctx, settings.DatabaseURL, o)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	steps, manager, err := newActivities(pool, settings.RTMURL, o)
-	if err != nil {
-		return refused(err)
-	}
-	defer manager.Close()
 	temporal, err := connectTemporal(p.environ, o)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	beside, err := newBackground(pool, manager, temporal, settings.TaskQueue, o)
+	wanted := workerSettingsOf(settings)
+	wanted.interceptors = interceptors
+	work, err := newWork(p.ctx, wanted, temporal, o)
 	if err != nil {
 		return err
 	}
+	defer work.Close()
 	probes := api.Probes([]api.Check{
-		{Name: "postgres", Check: pool.Ping},
+		{Name: "postgres", Check: work.pool.Ping},
 		{Name: "migrations", Check: checkMigrations(settings.DatabaseURL)},
 		{Name: "temporal", Check: temporal.check},
-		{Name: "runtime_manager", Check: manager.Ping},
+		{Name: "runtime_manager", Check: work.manager.Ping},
 	})
-	metrics, err := o.collectors(pool, temporal, settings.TaskQueue)
+	metrics, err := o.collectors(work.pool, temporal, settings.TaskQueue)
 	if err != nil {
 		return err
 	}
 	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, telemetry.WithMetrics(probes, metrics...)}); err != nil {
 		return err
 	}
-	logger.Info("worker is starting", "task_queue", settings.TaskQueue, "temporal", temporal.address, "namespace", temporal.namespace)
-	err = runWorker(p.ctx, temporal, schedulesOf(settings).options(temporal, settings.TaskQueue, settings.Budgets()), logger, worker.Options{
-		Client: temporal.Client, TaskQueue: settings.TaskQueue, Activities: steps, Watch: beside.watch, Export: beside.export, Interceptors: interceptors,
-	})
-	if err != nil {
-		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", temporal.address, err)
-	}
-	return nil
+	return work.run(p.ctx)
 }
