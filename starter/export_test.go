@@ -109,6 +109,7 @@ func TestHistory(t *testing.T) {
 	}{
 		"whole":             {events: recordedEvents{events: events()}, most: 1000},
 		"forgotten":         {described: serviceerror.NewNotFound("none"), want: history.ErrNotFound},
+		"no run ID at all":  {described: serviceerror.NewInvalidArgument("Invalid RunId."), want: history.ErrNotFound},
 		"away":              {described: serviceerror.NewUnavailable("away"), code: patch.CodeServiceUnavailable},
 		"forgotten by then": {events: recordedEvents{err: serviceerror.NewNotFound("none")}, most: 1000, want: history.ErrNotFound},
 		"away by then":      {events: recordedEvents{events: events(), err: errors.New("away")}, most: 1000, code: patch.CodeServiceUnavailable},
