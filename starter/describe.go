@@ -51,6 +51,11 @@ func (d described) isOpen() bool {
 	return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 }
 
+// isPaused reports whether somebody paused the run or the step under way.
+func (d described) isPaused() bool {
+	return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED || d.pending.GetPaused()
+}
+
 // reconciles tells a reconciliation from a patch, also when it was started by
 // hand.
 func (d described) reconciles() bool { return d.workflow == workflows.ReconcileRuntimeType }

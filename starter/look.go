@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -104,8 +105,15 @@ func (s *Starter) state(ctx context.Context, run described) patch.State {
 	if run.pending != nil {
 		withPending(&state, run.pending)
 	}
+	if run.isPaused() {
+		state.Doing = strings.TrimSuffix(pausedWords+": "+state.Doing, ": ")
+	}
 	return state
 }
+
+// pausedWords begin what a run does that somebody paused, or its step: neither the
+// run, which answers no query then, nor its last error tells that.
+const pausedWords = "paused in Temporal"
 
 // phaseOf tells the phase by the step that is pending, for runs whose worker
 // does not answer. TakeFence is of whatever phase its run is in.

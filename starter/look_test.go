@@ -58,6 +58,49 @@ func TestLookAtAWait(t *testing.T) {
 	}
 }
 
+// TestLookAtAPause proves that a pause is told as what a run waits for, of the run
+// and of its step.
+func TestLookAtAPause(t *testing.T) {
+	for name, row := range map[string]struct {
+		status enumspb.WorkflowExecutionStatus
+		step   bool
+		says   string
+		doing  string
+	}{
+		"the run":  {enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED, false, "", "paused in Temporal"},
+		"its step": {running, true, "recreate on 1.4.3", "paused in Temporal: recreate on 1.4.3"},
+		"neither":  {running, false, "recreate on 1.4.3", "recreate on 1.4.3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, temporal := newStarter(t)
+			answer := describedWith(t, row.status, map[string]any{workflows.MemoPatchID: newID, workflows.MemoVersion: "1.4.3"})
+			answer.PendingActivities = []*workflowpb.PendingActivityInfo{{
+				ActivityType: &commonpb.ActivityType{Name: "PatchContainer"}, Attempt: 3, Paused: row.step,
+			}}
+			temporal.On("DescribeWorkflowExecution", mock.Anything, patch.WorkflowID(gameID), "").Return(answer, nil)
+			asked := temporal.On("QueryWorkflow", mock.Anything, mock.Anything, mock.Anything, workflows.StateQuery)
+			if row.says == "" {
+				asked.Return(nil, errors.New("the run is paused"))
+			} else {
+				asked.Return(saying(row.says), nil)
+			}
+			view, err := s.Look(t.Context(), newID)
+			require.NoError(t, err)
+			require.Equal(t, row.doing, view.State.Doing)
+		})
+	}
+}
+
+// saying is the answer of a run to what it does.
+type saying string
+
+func (saying) HasValue() bool { return true }
+
+func (s saying) Get(into any) error {
+	into.(*patch.State).Doing = string(s)
+	return nil
+}
+
 // patchLog has the rows of one patch, the latest first.
 type patchLog []operation.OperationEntry
 
