@@ -50,8 +50,12 @@ func printHistory(p *process, told client.PatchHistory, events *historypb.Histor
 			replays = "no: " + run.ReplayError
 		}
 	}
+	status := "closed as"
+	if run.ClosedAt.IsZero() {
+		status = "is"
+	}
 	printFields(p.stdout,
-		field{"patch", told.PatchID}, field{"workflow", run.WorkflowID}, field{"run", run.RunID}, field{"closed as", run.Status},
+		field{"patch", told.PatchID}, field{"workflow", run.WorkflowID}, field{"run", run.RunID}, field{status, run.Status},
 		field{"from", run.Source}, field{"exported", run.ExportedAt}, field{"replays", replays},
 	)
 	for _, one := range told.Interventions {

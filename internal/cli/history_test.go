@@ -21,7 +21,7 @@ func historyAnswer(t *testing.T, name, replayError string) (answer, history stri
 	text, err := os.ReadFile(filepath.Join("..", "..", "workflows", "testdata", "histories", name+".json"))
 	require.NoError(t, err)
 	run := `{"run_id":"r1","workflow_id":"patch-runtime/demo-1","workflow_type":"PatchRuntime","status":"Completed","source":"export","events":1,
-		"exported_at":"2026-03-01T12:01:00Z","replay_error":"` + replayError + `"}`
+		"closed_at":"2026-03-01T12:00:30Z","exported_at":"2026-03-01T12:01:00Z","replay_error":"` + replayError + `"}`
 	return `{"patch_id":"` + patchID + `","run":` + run + `,"runs":[` + run + `,{"run_id":"r0","workflow_id":"w","workflow_type":"PatchRuntime",
 		"status":"Terminated","source":"export","events":1,"closed_at":"2026-03-01T12:00:00Z"}],
 		"interventions":[{"run_id":"r0","at":"2026-03-01T11:59:58Z","action":"cancel","by":"ann","reason":"wrong\\u001b game"},
@@ -94,11 +94,15 @@ func TestHistoryTellsWhatWasUnderWay(t *testing.T) {
 	require.Less(t, len(cut.Events), len(whole.Events))
 	begun, err := json.Marshal(cut)
 	require.NoError(t, err)
-	s := newServer(t, map[string][]reply{"GET /patches/" + patchID + "/history": {ok(strings.Replace(answer, text, string(begun), 1))}})
+	s := newServer(t, map[string][]reply{"GET /patches/" + patchID + "/history": {
+		ok(strings.NewReplacer(text, string(begun), `"status":"Completed"`, `"status":"Paused"`, `"closed_at":"2026-03-01T12:00:30Z",`, "").Replace(answer)),
+	}})
 	code, stdout, stderr := s.run(cli.Shell{}, "patches", "history", patchID)
 	require.Zero(t, code, stderr)
 	require.Regexp(t, `(?m)^2.*Z +\d+  PatchContainer began +its end is not told$`, stdout)
 	require.Equal(t, 1, strings.Count(stdout, "its end is not told"))
+	require.Regexp(t, `(?m)^is +Paused$`, stdout)
+	require.NotContains(t, stdout, "closed as")
 }
 
 // TestPrune proves that histories of before are dropped and no others, and that an
