@@ -74,7 +74,8 @@ func (s *Starter) History(ctx context.Context, ref history.Ref, most int) (histo
 	}
 	run.Events, run.Size = len(events.GetEvents()), len(document)
 	// One that was started by hand has no memo, and is a run of the patch all the same.
-	run.PatchID = cmp.Or(run.PatchID, patchOf(described.handle.GameID, events.GetEvents()))
+	gameID := described.handle.GameID
+	run.PatchID = cmp.Or(ofGame(gameID, run.PatchID), patchOf(gameID, events.GetEvents()))
 	run.Interventions = Interventions(run.Ref, events.GetEvents())
 	return run, document, nil
 }
