@@ -55,6 +55,11 @@ func (d described) isOpen() bool {
 // decide nothing, and lets nobody ask it or decide for it, until it is unpaused.
 func (d described) paused() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED }
 
+// isPaused reports whether an operator paused the run or the step under way.
+func (d described) isPaused() bool {
+	return d.paused() || d.pending.GetPaused()
+}
+
 // reconciles tells a reconciliation from a patch, also when it was started by
 // hand.
 func (d described) reconciles() bool { return d.workflow == workflows.ReconcileRuntimeType }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -95,19 +96,21 @@ func (s *Starter) state(ctx context.Context, run described) patch.State {
 		PatchID: run.handle.PatchID, GameID: run.handle.GameID,
 		Phase: run.phase(), To: patch.Image{Version: run.version},
 	}
-	if run.paused() {
-		state.Doing = pausedInTemporal
-	} else {
+	if !run.paused() {
 		s.ask(ctx, run, &state)
 	}
 	if run.pending != nil {
 		withPending(&state, run.pending)
 	}
+	if run.isPaused() {
+		state.Doing = strings.TrimSuffix(pausedWords+": "+state.Doing, ": ")
+	}
 	return state
 }
 
-// pausedInTemporal is what a run does that an operator paused in the UI.
-const pausedInTemporal = "paused in Temporal: nothing is decided until somebody unpauses it there"
+// pausedWords begin what a run does that somebody paused, or its step: neither the
+// run, which answers no query then, nor its last error tells that.
+const pausedWords = "paused in Temporal"
 
 // ask has the run say where it is. A run that does not answer, and a state of
 // another shape, leave what Temporal knows.
