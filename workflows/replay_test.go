@@ -127,33 +127,51 @@ func TestReplayFindsAnotherEnd(t *testing.T) {
 }
 
 // TestReplayFindsADifference proves that the replayer would notice: a history
-// whose steps are others than the workflow's must fail.
+// whose steps are others than the workflow's must fail, those within a workflow
+// task among them.
 func TestReplayFindsADifference(t *testing.T) {
-	for what, doctor := range map[string]func([]byte) []byte{
-		"another step": func(text []byte) []byte {
-			return bytes.ReplaceAll(text, []byte(`"UpdateImage"`), []byte(`"AppendOperationLog"`))
-		},
-		"another order": func(text []byte) []byte {
-			text = bytes.ReplaceAll(text, []byte(`"LoadRecord"`), []byte(`"Swapped"`))
-			text = bytes.ReplaceAll(text, []byte(`"ValidateVersion"`), []byte(`"LoadRecord"`))
-			return bytes.ReplaceAll(text, []byte(`"Swapped"`), []byte(`"ValidateVersion"`))
-		},
+	swap := func(text []byte, one, other string) []byte {
+		text = bytes.ReplaceAll(text, []byte(`"`+one+`"`), []byte(`"Swapped"`))
+		text = bytes.ReplaceAll(text, []byte(`"`+other+`"`), []byte(`"`+one+`"`))
+		return bytes.ReplaceAll(text, []byte(`"Swapped"`), []byte(`"`+other+`"`))
+	}
+	for what, doctored := range map[string]*historypb.History{
+		"another step":                  parse(t, swap(textOf(t, "conflict"), "RestoreContainer", "FenceOff")),
+		"another order":                 parse(t, swap(textOf(t, "conflict"), "RestoreContainer", "UpdateImage")),
+		"another step within the task":  inTasks(load(t, "success"), func(text []byte) []byte { return swap(text, "UpdateImage", "TakeFence") }),
+		"another order within the task": inTasks(load(t, "success"), func(text []byte) []byte { return swap(text, "LoadRecord", "ValidateVersion") }),
 	} {
 		t.Run(what, func(t *testing.T) {
-			text, err := os.ReadFile(filepath.Join(corpus, "success.json"))
-			require.NoError(t, err)
-			doctored := doctor(text)
-			require.NotEqual(t, text, doctored)
-			require.ErrorContains(t, replay(t, parse(t, doctored), manifest()["success"]), "nondeterministic")
+			want := manifest()["success"]
+			if len(doctored.Events) == manifest()["conflict"].events {
+				want = manifest()["conflict"]
+			}
+			// Temporal's own number for it.
+			require.ErrorContains(t, replay(t, doctored, want), "TMPRL1100")
 		})
 	}
 }
 
-func load(t *testing.T, name string) *historypb.History {
+// inTasks changes what a history has of the steps within workflow tasks.
+func inTasks(history *historypb.History, change func([]byte) []byte) *historypb.History {
+	for _, event := range history.Events {
+		for _, payload := range event.GetMarkerRecordedEventAttributes().GetDetails()["data"].GetPayloads() {
+			payload.Data = change(payload.Data)
+		}
+	}
+	return history
+}
+
+func textOf(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(corpus, name+".json"))
 	require.NoError(t, err)
-	return parse(t, text)
+	return text
+}
+
+func load(t *testing.T, name string) *historypb.History {
+	t.Helper()
+	return parse(t, textOf(t, name))
 }
 
 func parse(t *testing.T, text []byte) *historypb.History {

@@ -15,7 +15,7 @@ func Cases() []Case {
 	return slices.Concat(
 		managerCases(), inspectCases(), fenceCases(), restoreCases(),
 		storeCases(), workerCases(), writerCases(), requestCases(), operatorCases(), resetCases(),
-		networkCases(), serverCases(), processCases(), lateCases(), forcedCases(), watchCases(), resetAgainCases(),
+		networkCases(), serverCases(), processCases(), lateCases(), forcedCases(), watchCases(), resetAgainCases(), lostTaskCases(),
 	)
 }
 

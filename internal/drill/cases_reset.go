@@ -18,7 +18,7 @@ func resetAgainCases() []Case {
 			Run: func(_ *Cell, g *Game) {
 				old := g.Patch(target).RunID
 				g.Patch("1.4.4")
-				g.resetRunToTask(old, beforeRecreate)
+				g.resetRunToTask(old, behindRecreate)
 			},
 		},
 		{
@@ -28,7 +28,7 @@ func resetAgainCases() []Case {
 			Run: func(_ *Cell, g *Game) {
 				old := g.Patch(target).RunID
 				g.Patch(FirstVersion)
-				g.resetRunToTask(old, beforeRecreate)
+				g.resetRunToTask(old, behindRecreate)
 			},
 		},
 		{
@@ -37,14 +37,15 @@ func resetAgainCases() []Case {
 			Run: func(_ *Cell, g *Game) {
 				g.Patch(target)
 				g.Worker(workerfault.Fault{Mode: workerfault.ErrorBefore, Activity: "UpdateImage", Times: 1})
-				g.resetToTask(beforeRecreate)
+				g.resetToTask(behindRecreate)
 			},
 		},
 	}
 }
 
-// beforeRecreate is the workflow task that decides on the recreate.
-const beforeRecreate = 3
+// behindRecreate is the workflow task that goes on from the recreate: the plan
+// stands, and so does what the run before made of it.
+const behindRecreate = 2
 
 // resetToTask resets the game's latest run to the end of its n-th workflow task.
 func (g *Game) resetToTask(n int) { g.resetRunToTask("", n) }

@@ -34,7 +34,7 @@ func workerCases() []Case {
 			},
 		})
 	}
-	for _, step := range []string{"LoadRecord", "PatchContainer", "UpdateImage"} {
+	for _, step := range steps {
 		cases = append(cases, Case{
 			Name: named(workerfault.KillInTask, step), Layer: LayerWorker, Room: RoomRough, Expect: patched(),
 			Run: put(func(g *Game) {

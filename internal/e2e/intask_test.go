@@ -15,11 +15,16 @@ func TestStoreIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.startWorker()
-	for table, step := range map[string]string{"runtime_fences": "TakeFence", "operation_log": "AppendOperationLog"} {
-		game := r.game()
+	for table, row := range map[string]struct{ mode, step string }{
+		"runtime_records": {"ACCESS EXCLUSIVE", "LoadRecord"},
+		"runtime_fences":  {"EXCLUSIVE", "TakeFence"},
+		"engine_versions": {"EXCLUSIVE", "UpdateImage"},
+		"operation_log":   {"EXCLUSIVE", "AppendOperationLog"},
+	} {
+		game, step := r.game(), row.step
 		lock, err := r.pool.Begin(t.Context())
 		require.NoError(t, err)
-		_, err = lock.Exec(t.Context(), "LOCK TABLE "+table+" IN EXCLUSIVE MODE")
+		_, err = lock.Exec(t.Context(), "LOCK TABLE "+table+" IN "+row.mode+" MODE")
 		require.NoError(t, err)
 		patchID := r.async(game, "1.4.3")
 		require.Eventually(t, func() bool {

@@ -113,14 +113,15 @@ func TestMetrics(t *testing.T) {
 	require.Zero(t, door.value(t, "gamemaster_history_exports_total", "outcome=success"), "only workers export")
 
 	steps := map[string]bool{}
-	for _, metric := range worker["temporal_activity_execution_latency_seconds"].GetMetric() {
+	for _, metric := range slices.Concat(worker["temporal_activity_execution_latency_seconds"].GetMetric(),
+		worker["temporal_local_activity_execution_latency_seconds"].GetMetric()) {
 		for _, label := range metric.GetLabel() {
 			if label.GetName() == "activity_type" {
-				steps[label.GetValue()] = metric.GetHistogram().GetSampleCount() > 0
+				steps[label.GetValue()] = steps[label.GetValue()] || metric.GetHistogram().GetSampleCount() > 0
 			}
 		}
 	}
-	for _, step := range []string{"LoadRecord", "ValidateVersion", "PatchContainer", "UpdateImage", "RestoreContainer"} {
+	for _, step := range []string{"LoadRecord", "ValidateVersion", "PatchContainer", "UpdateImage", "AppendOperationLog", "RestoreContainer"} {
 		require.True(t, steps[step], "%s: %v", step, steps)
 	}
 	// All three were validated and have their row, two were moved, one was undone.

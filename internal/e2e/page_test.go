@@ -97,7 +97,7 @@ func TestRunTellsOfItself(t *testing.T) {
 	require.Equal(t, "success done", outcomeAndPhase(attributesOf(t, r, game)))
 	upserts, events := upsertsOf(t, r, game)
 	require.Equal(t, 1, upserts)
-	require.Equal(t, 32, events)
+	require.Equal(t, 17, events)
 }
 
 func outcomeAndPhase(attributes map[string]string) string {
@@ -192,9 +192,15 @@ func TestRotationWithoutAnAnswer(t *testing.T) {
 	r.holdPatch(game)
 	patchID := r.async(game, "1.4.3")
 	r.awaitCall(game)
-	// The budget is shorter than an attempt, so that nobody asks again.
 	require.NoError(t, proxy.PutFault(pgfault.Fault{Name: "mute", SQL: "UPDATE runtime_records", Argument: game, Mode: pgfault.HangAfter, Times: 1}))
 	r.letGo(game)
+	_, err = proxy.Await(t.Context(), "mute", func(report pgfault.FaultReport) bool { return report.Fired > 0 })
+	require.NoError(t, err)
+	// The step asks again where it is seen, for a budget that is shorter than an
+	// attempt, and is not answered.
+	require.NoError(t, proxy.PutFault(pgfault.Fault{Name: "deaf", SQL: "FROM runtime_records WHERE game_id", Argument: game, Mode: pgfault.Hang}))
+	require.Eventually(t, func() bool { return attributesOf(t, r, game)["Phase"] == "compensating" }, patience, waitTick)
+	proxy.ClearFault("deaf")
 	require.Equal(t, "success", r.awaitEnd(patchID)["outcome"])
 	require.Len(t, r.audit(game), 1)
 	r.requireInLine(game, "1.4.3", 1)

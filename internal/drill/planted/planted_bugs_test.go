@@ -162,13 +162,13 @@ func bugsOfTheSteps() []planted {
 			name: "recreate_repeated_by_a_run_that_was_reset", file: "activities/patch.go",
 			text:  "if attempt(ctx) == 1 && !reset {",
 			with:  "if attempt(ctx) == 1 {",
-			cases: []string{"reset_of_a_success_to_task_2", "reset_of_a_success_to_task_3"}, check: "direction_once",
+			cases: []string{"reset_of_a_success_to_task_2"}, check: "direction_once",
 		},
 		{
 			name: "move_told_again_by_a_run_that_was_reset", file: "activities/audit.go",
 			text:  "if tookOver(ctx, input.FirstRunID) && input.MovedBy != runID(ctx) {",
 			with:  "if tookOver(ctx, input.FirstRunID) && input.MovedBy == runID(ctx) {",
-			cases: []string{"reset_of_a_success_to_task_3", "reset_of_a_success_to_task_5"}, check: "chain_unbroken",
+			cases: []string{"reset_of_a_success_to_task_2", "reset_with_a_rotation_that_stumbles"}, check: "chain_unbroken",
 		},
 		{
 			name: "move_of_a_run_that_was_reset_not_told", file: "activities/audit.go",
