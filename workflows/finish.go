@@ -10,6 +10,7 @@ import (
 	"galaxy/gamemaster/activities"
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
 )
 
 // execute runs one step and keeps what the query answers and the page tells.
@@ -128,6 +129,7 @@ func (r *run) audit(ctx workflow.Context, failure *patch.Refusal) {
 // that, and the record went on meanwhile.
 func (r *run) stand(told operation.OperationEntry) {
 	r.result = r.result.AsTold(told)
+	r.result.Runtime = r.rotated()
 	r.failing = r.result.Code
 	r.page.State.Code, r.page.State.LastError = r.result.Code, r.result.Message
 }
@@ -137,13 +139,10 @@ func (r *run) settle(ctx workflow.Context, failure *patch.Refusal) {
 	r.result.FinishedAt = workflow.Now(ctx).UTC()
 	if failure == nil {
 		r.result.Outcome = operation.OutcomeSuccess
-		record := r.record.Record
-		// A rotation whose answer was lost was found by the undo, not read.
-		record.CurrentImageRef, record.CurrentEngineVersion = r.result.To.ImageRef, r.result.To.Version
+		r.result.Runtime = r.rotated()
 		if r.result.Undo != nil {
-			record.Status = r.result.Undo.RowStatus
+			r.result.Runtime.Status = r.result.Undo.RowStatus
 		}
-		r.result.Runtime = &record
 		r.page.State.Code, r.page.State.LastError, r.page.Because, r.failing = "", "", "", ""
 		return
 	}
@@ -152,6 +151,14 @@ func (r *run) settle(ctx workflow.Context, failure *patch.Refusal) {
 	r.failing = failure.Code
 	r.result.Noop = false
 	r.page.State.Code, r.page.State.LastError = failure.Code, failure.Message
+}
+
+// rotated is the record as the run has it after its rotation: one whose answer
+// was lost was found, not read.
+func (r *run) rotated() *runtime.RuntimeRecord {
+	record := r.record.Record
+	record.CurrentImageRef, record.CurrentEngineVersion = r.result.To.ImageRef, r.result.To.Version
+	return &record
 }
 
 // close ends the run the way its code says.

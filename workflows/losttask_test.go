@@ -49,7 +49,7 @@ func TestEndsAsItsRowTells(t *testing.T) {
 			require.True(t, o.result.IsSuccess(), o.result.Message)
 			require.Equal(t, patch.Image{Version: "1.4.3", ImageRef: newImage}, o.result.To)
 			require.Equal(t, finished, o.result.FinishedAt)
-			require.Nil(t, o.result.Runtime)
+			require.Equal(t, "1.4.3", o.result.Runtime.CurrentEngineVersion)
 			require.Equal(t, []operation.OperationEntry{row}, w.entries)
 			require.Equal(t, "success done", upserted[len(upserted)-1])
 		})

@@ -57,7 +57,7 @@ func lateRotations() []Case {
 			// The rotation is on its way, and would land behind an undo.
 			Name: "cancel_during_a_late_rotation", Layer: LayerOperator, Expect: patched(),
 			Run: func(_ *Cell, g *Game) {
-				late := g.SQL(pgfault.Fault{SQL: rotatesRecord, Mode: pgfault.Late, Delay: 3 * time.Second, Times: 1})
+				late := g.SQL(pgfault.Fault{SQL: rotatesRecord, Mode: pgfault.Late, Delay: 3 * time.Second, Times: 2})
 				asked := g.PatchAsync(target)
 				g.AwaitFired(late)
 				g.CancelRun()
@@ -195,8 +195,8 @@ func (g *Game) contestedBy(fault rtmsim.Fault) *Asked {
 }
 
 // lateLanding is, in milliseconds, when a recreate lands that was cancelled: a
-// step hears of it with its first heartbeat, after three seconds.
-const lateLanding = 4200
+// step hears of it with its first heartbeat, after one second.
+const lateLanding = 2200
 
 // forcedCases are about a recreate on the image that the container runs already:
 // no look can tell whether it took place, so that its key alone keeps it to one.

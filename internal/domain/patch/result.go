@@ -198,10 +198,10 @@ func ResultOf(entry operation.OperationEntry) Result {
 }
 
 // AsTold is result with the end that entry tells of its run, whose row was
-// written before the run came to result.
+// written before the run came to result; without a record.
 func (result Result) AsTold(entry operation.OperationEntry) Result {
 	told := ResultOf(entry)
-	told.Kind, told.WorkflowID, told.Runtime = result.Kind, result.WorkflowID, nil
+	told.Kind, told.WorkflowID = result.Kind, result.WorkflowID
 	return told
 }
 

@@ -35,7 +35,7 @@ func bugsOfTheWorkflow() []planted {
 		{
 			name: "undo_registered_only_after_success", file: "workflows/patchruntime.go",
 			text:  "	r.touched = true\n",
-			with:  "	defer func() { r.touched = r.patchedBy != \"\" }()\n",
+			with:  "	defer func() { r.touched = r.patched.RunID != \"\" }()\n",
 			cases: []string{"recreate_applied_then_409"}, check: "record_container_agree",
 		},
 		{
@@ -67,6 +67,18 @@ func bugsOfTheWorkflow() []planted {
 			text:  "return patch.Abandoned(failure)",
 			with:  "return failure",
 			cases: []string{"abandon_in_doubt"}, check: "as_expected",
+		},
+		{
+			name: "refusal_told_before_it_is_recorded", file: "workflows/patchruntime.go",
+			text:  "r.atOnce(ctx, \"LoadRecord\", r.steps.LoadRecord,",
+			with:  "local(ctx, taskAttempt, r.steps.LoadRecord,",
+			cases: []string{"lost_close_of_a_refusal_then_running"}, check: "outcome_told_true",
+		},
+		{
+			name: "row_of_a_lost_task_overlooked", file: "workflows/finish.go",
+			text:  "	if appended.Stands != nil {\n",
+			with:  "	if appended.Stands != nil && appended.ID == 0 {\n",
+			cases: []string{"lost_close_then_moved_on", "lost_close_then_deleted_and_cancelled"}, check: "outcome_told_true",
 		},
 	}
 }
