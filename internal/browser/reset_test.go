@@ -34,8 +34,8 @@ func TestResetOfAFailedRun(t *testing.T) {
 
 // TestResetToTheLastTask proves that a reset of a patch which failed, or which
 // succeeded and was followed by another, to its last workflow task touches neither
-// record nor container, and that page and audit row tell what the run before did
-// as that, and not as what is.
+// record nor container: page and audit row tell what the run before did as that,
+// and not as what is, or that the game has moved on.
 func TestResetToTheLastTask(t *testing.T) {
 	t.Run("of a failed run", func(t *testing.T) {
 		const game = "last-task-of-failed"
@@ -43,7 +43,7 @@ func TestResetToTheLastTask(t *testing.T) {
 		stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: 409, Times: 1})
 		patchID := stack.patch(t, game)
 		first := stack.awaitPatch(t, patchID, "state", "closed")
-		rows := resetToTheLastTask(t, game, first)
+		rows := resetToTheLastTask(t, game, first, "the run before the reset")
 		require.Len(t, rows, 2)
 		stack.requireOn(t, game, "1.4.2", 2)
 		for _, row := range rows {
@@ -60,21 +60,22 @@ func TestResetToTheLastTask(t *testing.T) {
 		patchID := stack.patch(t, game)
 		first := stack.awaitPatch(t, patchID, "state", "closed")
 		stack.awaitPatch(t, stack.patchTo(t, game, "1.4.4"), "outcome", "success")
-		rows := resetToTheLastTask(t, game, first)
+		rows := resetToTheLastTask(t, game, first, "the record is on")
 		require.Len(t, rows, 3)
 		stack.requireOn(t, game, "1.4.4", 2)
 		for _, row := range rows {
-			require.Equal(t, "success", row["outcome"])
-			// Only the new run of the first patch changed nothing.
-			require.Equal(t, row["patch_id"] == patchID && row["run_id"] != first["run_id"], row["noop"])
+			if row["patch_id"] == patchID && row["run_id"] != first["run_id"] {
+				require.Equal(t, "conflict", row["error_code"])
+			} else {
+				require.Equal(t, "success", row["outcome"])
+			}
 		}
 	})
 }
 
-// resetToTheLastTask resets the run of a patch that has ended, waits until its
-// page tells that the run before did everything, and returns the audit rows of
-// the game.
-func resetToTheLastTask(t *testing.T, game string, run map[string]any) []map[string]any {
+// resetToTheLastTask resets the run of a patch that has ended, waits until the
+// page of the new run says so, and returns the audit rows of the game.
+func resetToTheLastTask(t *testing.T, game string, run map[string]any, says string) []map[string]any {
 	t.Helper()
 	p := open(t, stack.page(game)+"/"+run["run_id"].(string))
 	p.reset("last", "by mistake", "")
@@ -85,7 +86,7 @@ func resetToTheLastTask(t *testing.T, game string, run map[string]any) []map[str
 	}, patience, waitTick)
 	p.show(stack.page(game))
 	p.press("[data-testid=user-metadata-tab]")
-	p.see("the run before the reset")
+	p.see(says)
 	p.shot("reset_to_the_last_" + run["outcome"].(string))
 	return stack.audit(t, game)
 }

@@ -22,7 +22,7 @@ import (
 // previousBuild is the commit that stands for the build before: the oldest whose
 // runs today's workers still have to carry on. Until a release is tagged it moves
 // on when the corpus is recorded anew; from then on it is the tag.
-const previousBuild = "0dd8468f5e2aa6e3bda3db88fdb8c898d21e1035"
+const previousBuild = "3f3f52f2352a2b4e6d8dbf6660b8b44369e210a2"
 
 // rollBudget bounds one roll-out with its games, from their making to their end;
 // it is only ever reached by a failure.
