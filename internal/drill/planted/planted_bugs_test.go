@@ -287,9 +287,9 @@ func bugsAround() []planted {
 			cases: []string{"recreate_500"}, check: "no_secret",
 		},
 		{
-			name: "database_url_in_the_first_log_line", file: "internal/cli/worker.go",
-			text:  "logger.Info(\"worker is starting\", ",
-			with:  "logger.Info(\"worker is starting\", \"database\", settings.DatabaseURL, ",
+			name: "database_url_in_the_first_log_line", file: "internal/cli/work.go",
+			text:  "o.logger.Info(\"worker is starting\", ",
+			with:  "o.logger.Info(\"worker is starting\", \"database\", settings.databaseURL, ",
 			cases: []string{"recreate_500"}, check: "no_secret",
 		},
 	}
