@@ -245,6 +245,7 @@ func (b *board) draw() {
 	if !b.p.live {
 		return
 	}
+	b.p.drawing.Store(true)
 	now := time.Now()
 	open := slices.SortedFunc(maps.Values(b.known), func(a, b client.Patch) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), strings.Compare(idOf(a), idOf(b)))

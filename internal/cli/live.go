@@ -112,6 +112,7 @@ func (v *liveView) draw() {
 	if v.seen.PatchID == "" {
 		return
 	}
+	v.p.drawing.Store(true)
 	columns, _ := v.p.extent()
 	lines := append(slices.Clone(v.passed[max(len(v.passed)-maxPassed, 0):]), motion(v.seen, time.Now(), columns)...)
 	v.screen.draw(v.p.fit(lines))
