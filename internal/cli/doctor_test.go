@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,4 +90,23 @@ func TestDoctorKnowsRuntimeManager(t *testing.T) {
 			require.Equal(t, row.fencing, found["fencing"].Verdict, "%v", found)
 		})
 	}
+}
+
+// TestDoctorTellsEveryFault proves that each fault of the environment is told to
+// its end, however many there are, in a line of its own.
+func TestDoctorTellsEveryFault(t *testing.T) {
+	t.Parallel()
+	environ := map[string]string{"TEMPORAL_ADDRESS": "127.0.0.1:1"}
+	wrong := []string{
+		"GAMEMASTER_SETTLE_TIME", "GAMEMASTER_WATCH_INTERVAL", "GAMEMASTER_EXPORT_INTERVAL", "GAMEMASTER_WATCH_HEAL",
+		"GAMEMASTER_LOG_LEVEL", "GAMEMASTER_LOG_FORMAT",
+	}
+	for _, name := range wrong {
+		environ[name] = "what-nobody-can-read-" + strings.Repeat("x", 60)
+	}
+	_, stdout, _ := cli.Shell{Environ: environ}.Run("doctor", "--for", "worker")
+	for _, name := range append(wrong, "DATABASE_URL", "RTM_URL") {
+		require.Regexp(t, `(?m)^(FAIL  environment| {23}) +.*`+name+`.*[^…]$`, stdout)
+	}
+	require.Regexp(t, `(?m)^ +mend: set what is named`, stdout)
 }
