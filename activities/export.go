@@ -136,7 +136,8 @@ func (e *Export) ExportPage(ctx context.Context, input ExportPageInput) (ExportP
 	return ExportPageResult{Counts: counts, NextPageToken: page.NextPageToken, Attempt: attempt(ctx)}, nil
 }
 
-// export keeps the histories of runs, one at a time so that one is in memory. The
+// export keeps the histories of runs, one at a time so that one is in memory. What
+// it logs is about such a run, whose ids stand in the place of the pass's own. The
 // error is the store's, or that the step is to end.
 func (e *Export) export(ctx context.Context, runs []history.Ref) (counts ExportCounts, err error) {
 	for _, ref := range runs {
@@ -146,7 +147,7 @@ func (e *Export) export(ctx context.Context, runs []history.Ref) (counts ExportC
 				run.ReplayError = bounded(fault.Error())
 				counts.Unreplayable++
 				activity.GetLogger(ctx).Warn("history does not replay",
-					"patch_id", run.PatchID, "run_workflow_id", ref.WorkflowID, "run_id", ref.RunID, "err", run.ReplayError)
+					"patch_id", run.PatchID, "workflow_id", ref.WorkflowID, "run_id", ref.RunID, "err", run.ReplayError)
 			}
 			err = e.histories.Keep(ctx, run, document)
 			if err == nil {
@@ -162,7 +163,7 @@ func (e *Export) export(ctx context.Context, runs []history.Ref) (counts ExportC
 		}
 		counts.Missed++
 		activity.GetLogger(ctx).Warn("history is not exported, and tried again",
-			"run_workflow_id", ref.WorkflowID, "run_id", ref.RunID, "err", err.Error())
+			"workflow_id", ref.WorkflowID, "run_id", ref.RunID, "err", err.Error())
 		if err := e.histories.Miss(ctx, ref, bounded(err.Error())); err != nil {
 			return counts, err
 		}

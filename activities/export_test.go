@@ -1,14 +1,16 @@
 package activities_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	sdklog "go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
 	"go.uber.org/mock/gomock"
 
@@ -17,6 +19,7 @@ import (
 	"galaxy/gamemaster/internal/domain/history"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/ports"
+	"galaxy/gamemaster/internal/telemetry"
 )
 
 // exportRig runs the steps of the export over mocked ports.
@@ -26,6 +29,7 @@ type exportRig struct {
 	replayer  *mocks.MockReplayer
 	export    *activities.Export
 	env       *testsuite.TestActivityEnvironment
+	log       bytes.Buffer
 	// kept and missed are what the store was told, by run.
 	kept   map[string]history.Run
 	missed map[string]string
@@ -42,7 +46,7 @@ func newExportRig(t *testing.T) *exportRig {
 	r.export, err = activities.NewExport(activities.ExportDependencies{Histories: r.histories, Runs: r.runs, Replayer: r.replayer})
 	require.NoError(t, err)
 	var suite testsuite.WorkflowTestSuite
-	suite.SetLogger(sdklog.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	suite.SetLogger(telemetry.ForTemporal(telemetry.NewLogger(&r.log, "json", slog.LevelWarn)))
 	r.env = suite.NewTestActivityEnvironment()
 	r.env.RegisterActivity(r.export)
 	r.histories.EXPECT().Miss(gomock.Any(), gomock.Any(), gomock.Any()).DoAndReturn(func(_ context.Context, run history.Ref, reason string) error {
@@ -107,6 +111,38 @@ func TestExportPage(t *testing.T) {
 	require.Contains(t, r.kept, "last")
 	require.Len(t, r.missed, 3)
 	require.Equal(t, history.ErrTooLarge.Error(), r.missed["large"])
+}
+
+// TestExportLogsTheRun proves that a line about a run which does not replay, or
+// is not exported, has the ids of that run, its game's included, under the keys
+// that every line has them under, and none of the pass.
+func TestExportLogsTheRun(t *testing.T) {
+	r := newExportRig(t)
+	odd, gone := history.Ref{WorkflowID: "patch-runtime/g-1", RunID: "odd"}, history.Ref{WorkflowID: "patch-runtime/g-2", RunID: "gone"}
+	all := []history.Ref{odd, gone}
+	r.runs.EXPECT().PageClosed(gomock.Any(), gomock.Any(), gomock.Any()).Return(history.ClosedPage{Runs: all}, nil)
+	r.histories.EXPECT().Unkept(gomock.Any(), all).Return(all, nil)
+	r.runs.EXPECT().History(gomock.Any(), odd, history.MaxSize).Return(history.Run{Ref: odd, PatchID: "p"}, []byte("odd"), nil)
+	r.runs.EXPECT().History(gomock.Any(), gone, history.MaxSize).Return(history.Run{}, nil, history.ErrNotFound)
+	r.keeps(nil)
+	_, err := r.env.ExecuteActivity(r.export.ExportPage, activities.ExportPageInput{})
+	require.NoError(t, err)
+	var told []map[string]any
+	for line := range strings.Lines(r.log.String()) {
+		var said map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &said))
+		told = append(told, said)
+	}
+	require.Len(t, told, 2)
+	for i, want := range []map[string]any{
+		{"msg": "history does not replay", "game_id": "g-1", "workflow_id": "patch-runtime/g-1", "run_id": "odd", "patch_id": "p"},
+		{"msg": "history is not exported, and tried again", "game_id": "g-2", "workflow_id": "patch-runtime/g-2", "run_id": "gone"},
+	} {
+		for key, value := range want {
+			require.Equal(t, value, told[i][key], "%s of %v", key, told[i])
+		}
+		require.NotContains(t, told[i], "run_workflow_id")
+	}
 }
 
 // TestExportIsTriedAgain proves that a store or a Temporal that is away has the

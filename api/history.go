@@ -144,6 +144,9 @@ func (server *Server) fromExport(
 		return history.Run{}, nil, noHistory()
 	case errors.Is(err, history.ErrTooLarge):
 		return history.Run{}, nil, internal("read the history", fmt.Errorf("it has more than %d bytes", maxHistory))
+	case errors.Is(err, history.ErrDamaged):
+		// It stays what it is; somebody has to look.
+		return history.Run{}, nil, internal("read the history", err).of(patch.Handle{PatchID: patchID, WorkflowID: run.WorkflowID, RunID: runID})
 	}
 	return history.Run{}, nil, patcherFault("read the history", err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"testing/synctest"
@@ -173,6 +174,7 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 		read               error
 		status             int
 		code               string
+		logged             string
 	}{
 		"no such patch":          {looked: patch.ErrNotFound, status: 404, code: "patch_not_found"},
 		"no such run":            {query: "?run_id=nowhere", past: history.ErrNotFound, status: 404, code: "patch_not_found"},
@@ -184,6 +186,10 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 		"export cannot be read":  {past: away, kept: []history.Run{exported("run-1")}, read: errors.New("down"), status: 503, code: "service_unavailable"},
 		"too large":              {past: history.ErrTooLarge, status: 500, code: "internal_error"},
 		"export is too large":    {past: away, kept: []history.Run{exported("run-1")}, read: history.ErrTooLarge, status: 500, code: "internal_error"},
+		"export is damaged": {
+			past: history.ErrNotFound, kept: []history.Run{exported("run-1")}, read: fmt.Errorf("run: %w: gzip: invalid header", history.ErrDamaged),
+			status: 500, code: "internal_error", logged: "invalid header",
+		},
 		"pruned between the two": {past: history.ErrNotFound, kept: []history.Run{exported("run-1")}, read: history.ErrNotFound, status: 404, code: "patch_not_found"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,6 +204,7 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 			h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, 100).Return(row.kept, row.list)
 			h.histories.EXPECT().ReadHistory(gomock.Any(), somePatch, "run-1", gomock.Any()).Return(nil, row.read).MaxTimes(1)
 			h.call(t, http.MethodGet, historyPath+row.query, "").refused(t, row.status, row.code)
+			require.Contains(t, h.log.String(), row.logged)
 		})
 	}
 	h := build(t)

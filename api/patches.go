@@ -226,7 +226,9 @@ func (server *Server) GetPatch(
 		return nil, patcherFault("look at the patch", err)
 	}
 	if view.Result != nil {
-		return contract.GetPatch200JSONResponse{Body: server.linked(closedPatch(view.Handle, *view.Result))}, nil
+		told := closedPatch(view.Handle, *view.Result)
+		told.Actor = view.Actor
+		return contract.GetPatch200JSONResponse{Body: server.linked(told)}, nil
 	}
 	return contract.GetPatch200JSONResponse{Body: server.linked(lookedAt(view))}, nil
 }

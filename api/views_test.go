@@ -50,8 +50,8 @@ func TestShowPatch(t *testing.T) {
 			`{` + ids + `"state":"open"}`,
 		},
 		"succeeded": {
-			patch.View{Handle: handle, Result: &done},
-			`{` + ids + `"state":"closed","outcome":"success","noop":false,` + imagesJSON + `,"runtime":` + recordJSON +
+			patch.View{Handle: handle, Result: &done, Actor: "ann"},
+			`{` + ids + `"state":"closed","actor":"ann","outcome":"success","noop":false,` + imagesJSON + `,"runtime":` + recordJSON +
 				`,"started_at":"2026-03-01T12:00:00Z","finished_at":"2026-03-01T12:00:01Z"}`,
 		},
 		"failed": {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"mime"
@@ -24,11 +25,11 @@ type answer struct {
 }
 
 // read returns the answer, or the error that it stands for.
-func (c *Client) read(response *http.Response, asked call) (answer, error) {
+func (c *Client) read(ctx context.Context, response *http.Response, asked call) (answer, error) {
 	got := answer{status: response.StatusCode, kind: mediaType(response.Header)}
 	var err error
 	if got.body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1)); err != nil {
-		return answer{}, &noAnswer{server: c.server, cause: err}
+		return answer{}, c.unanswered(ctx, err)
 	}
 	switch {
 	case len(got.body) > maxAnswer:

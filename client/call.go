@@ -144,16 +144,21 @@ func (c *Client) authorize(ctx context.Context, request *http.Request) error {
 // try sends the request once. The error is a *noAnswer, an *Error or an
 // *AnswerError; any other one means that nothing was sent.
 func (c *Client) try(ctx context.Context, asked call) (answer, error) {
+	if asked.method == http.MethodGet {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.reads, silence(c.reads))
+		defer cancel()
+	}
 	request, err := c.request(ctx, asked)
 	if err != nil {
 		return answer{}, err
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return answer{}, &noAnswer{server: c.server, cause: err}
+		return answer{}, c.unanswered(ctx, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	return c.read(response, asked)
+	return c.read(ctx, response, asked)
 }
 
 // ask sends the request, again if need be, and reads the answer.

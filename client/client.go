@@ -21,6 +21,7 @@ type Client struct {
 	retries   int
 	first     time.Duration
 	longest   time.Duration
+	reads     time.Duration
 }
 
 const (
@@ -29,6 +30,12 @@ const (
 	// patch and most of the others for a key whose process died; the rest is for
 	// the network.
 	RequestTimeout = 120 * time.Second
+	// ReadTimeout bounds one GET: the API ends what it does for one within 15 s,
+	// of which 5 s each are for Postgres and for Temporal, and gives its caller
+	// 10 s to take the answer; the rest is for the network. A read that found
+	// nobody for so long is not sent again: whoever does not answer in that time
+	// is no restart, which the retries are for.
+	ReadTimeout = 30 * time.Second
 	// defaultRetries and the pauses between them last 2 to 4 s together, which
 	// is what a restart of the API takes; a longer outage is for the caller.
 	defaultRetries = 3
@@ -113,6 +120,17 @@ func WithBackoff(first, longest time.Duration) Option {
 	}
 }
 
+// WithReadTimeout bounds one GET; it is [ReadTimeout] without this option. What
+// waits for a patch is no GET.
+func WithReadTimeout(bound time.Duration) Option {
+	return func(s *settings) {
+		if bound <= 0 {
+			s.faults = append(s.faults, fmt.Errorf("read timeout: want more than 0, got %s", bound))
+		}
+		s.client.reads = bound
+	}
+}
+
 // New returns a client of the API at server, an absolute URL such as
 // https://gamemaster.example, with or without a path. It does not connect.
 //
@@ -123,7 +141,7 @@ func New(server string, options ...Option) (*Client, error) {
 	made := settings{client: Client{
 		http:      &http.Client{Timeout: RequestTimeout},
 		userAgent: "gamemaster-client",
-		retries:   defaultRetries, first: defaultFirst, longest: defaultLongest,
+		retries:   defaultRetries, first: defaultFirst, longest: defaultLongest, reads: ReadTimeout,
 	}}
 	for _, option := range options {
 		option(&made)

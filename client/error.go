@@ -83,6 +83,22 @@ func (e *noAnswer) Error() string {
 
 func (e *noAnswer) Unwrap() []error { return []error{ErrNoAnswer, e.cause} }
 
+// silence is a read that found nobody for as long as it may.
+type silence time.Duration
+
+func (e silence) Error() string { return "none within " + time.Duration(e).String() }
+
+// Timeout makes it a timeout in the sense of package net.
+func (e silence) Timeout() bool { return true }
+
+// unanswered is the error of a request of ctx that got no answer.
+func (c *Client) unanswered(ctx context.Context, err error) error {
+	if quiet, ok := errors.AsType[silence](context.Cause(ctx)); ok {
+		err = quiet
+	}
+	return &noAnswer{server: c.server, cause: err}
+}
+
 // IsCode reports whether err is a problem with one of codes.
 func IsCode(err error, codes ...Code) bool {
 	problem, ok := errors.AsType[*Error](err)

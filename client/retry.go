@@ -36,7 +36,7 @@ func (c *Client) send(ctx context.Context, asked call) (answer, error) {
 // mayRepeat reports whether err leaves the request to be sent again: because it
 // does no harm, or because the API has certainly not acted on it.
 func (asked call) mayRepeat(err error) bool {
-	if !IsTemporary(err) || retryAfterOf(err) > maxRetryAfter {
+	if _, silent := errors.AsType[silence](err); silent || !IsTemporary(err) || retryAfterOf(err) > maxRetryAfter {
 		return false
 	}
 	return asked.isRepeatable() || statusOf(err) == http.StatusTooManyRequests || isUnsent(err)

@@ -19,7 +19,8 @@ const (
 	watchShare = 10
 	// watchFaults is how many looks in a row may find nobody, each after retries
 	// of its own: with the pauses between them they last about half a minute,
-	// which a restart of every instance in turn takes.
+	// which a restart of every instance in turn takes. A server that takes
+	// connections and says nothing holds each look for ReadTimeout.
 	watchFaults = 6
 )
 

@@ -110,9 +110,18 @@ func (s *Starter) withKind(ctx context.Context, handle patch.Handle, result patc
 // remembered reads the result of a run that Temporal no longer has; without a run
 // id it is that of the patch.
 func (s *Starter) remembered(ctx context.Context, handle patch.Handle) (patch.Result, error) {
+	entry, err := s.row(ctx, handle)
+	if err != nil {
+		return patch.Result{}, err
+	}
+	return patch.ResultOf(entry), nil
+}
+
+// row is the audit row that remembered reads.
+func (s *Starter) row(ctx context.Context, handle patch.Handle) (operation.OperationEntry, error) {
 	entries, err := s.log.ListByPatch(ctx, handle.PatchID)
 	if err != nil {
-		return patch.Result{}, fmt.Errorf("read the audit log: %w", err)
+		return operation.OperationEntry{}, fmt.Errorf("read the audit log: %w", err)
 	}
 	if handle.RunID != "" {
 		entries = slices.DeleteFunc(slices.Clone(entries), func(entry operation.OperationEntry) bool { return entry.RunID != handle.RunID })
@@ -120,9 +129,9 @@ func (s *Starter) remembered(ctx context.Context, handle patch.Handle) (patch.Re
 		entries = ofThePatch(handle.PatchID, entries)
 	}
 	if len(entries) == 0 {
-		return patch.Result{}, patch.ErrNotFound
+		return operation.OperationEntry{}, patch.ErrNotFound
 	}
-	return patch.ResultOf(entries[0]), nil
+	return entries[0], nil
 }
 
 // ofThePatch returns the rows that can tell what came of a patch, the one that

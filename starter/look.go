@@ -37,10 +37,10 @@ func (s *Starter) Look(ctx context.Context, patchID string) (patch.View, error) 
 // Temporal has forgotten it, or Temporal is not there. The audit row has its
 // result.
 func (s *Starter) past(ctx context.Context, gameID, patchID string, describeErr error) (patch.View, error) {
-	result, err := s.remembered(ctx, patch.Handle{PatchID: patchID})
+	row, err := s.row(ctx, patch.Handle{PatchID: patchID})
 	switch {
 	case err == nil:
-		return closedView(s.inFull(ctx, result)), nil
+		return closedView(s.inFull(ctx, patch.ResultOf(row)), row.Actor), nil
 	case !errors.Is(err, patch.ErrNotFound):
 		return patch.View{}, err
 	case describeErr != nil && !errors.Is(describeErr, patch.ErrNotFound):
@@ -62,12 +62,12 @@ func (s *Starter) inFull(ctx context.Context, result patch.Result) patch.Result 
 	return full
 }
 
-func closedView(result patch.Result) patch.View {
+func closedView(result patch.Result, actor string) patch.View {
 	return patch.View{
 		Handle: patch.Handle{
 			PatchID: result.PatchID, GameID: result.GameID, WorkflowID: result.WorkflowID, RunID: result.RunID,
 		},
-		Result: &result,
+		Result: &result, Actor: actor,
 	}
 }
 
@@ -80,7 +80,7 @@ func (s *Starter) lookAt(ctx context.Context, run described) (patch.View, error)
 	if err != nil {
 		return patch.View{}, err
 	}
-	return closedView(result), nil
+	return closedView(result, run.actor), nil
 }
 
 // queryPatience bounds the wait for a worker's answer to a query: with no

@@ -112,7 +112,7 @@ func (l patchLog) ListByPatch(context.Context, string) ([]operation.OperationEnt
 // no other.
 func TestLookAtAForgottenPatch(t *testing.T) {
 	row := func(of, runID string, code patch.Code) operation.OperationEntry {
-		entry := operation.OperationEntry{GameID: of, PatchID: newID, RunID: runID, Outcome: operation.OutcomeSuccess, ErrorCode: string(code)}
+		entry := operation.OperationEntry{GameID: of, PatchID: newID, RunID: runID, Actor: "of " + runID, Outcome: operation.OutcomeSuccess, ErrorCode: string(code)}
 		if code != "" {
 			entry.Outcome = operation.OutcomeFailure
 		}
@@ -146,6 +146,7 @@ func TestLookAtAForgottenPatch(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, wanted.runID, view.Handle.RunID)
 			require.Equal(t, gameID, view.Handle.GameID)
+			require.Equal(t, "of "+wanted.runID, view.Actor)
 		})
 	}
 }
@@ -154,3 +155,18 @@ func TestLookAtAForgottenPatch(t *testing.T) {
 type forgotten struct{ client.WorkflowRun }
 
 func (forgotten) Get(context.Context, any) error { return serviceerror.NewNotFound("none") }
+
+// TestLookTellsWhoAsked proves that a patch which has ended tells who asked for
+// it, as an open one does.
+func TestLookTellsWhoAsked(t *testing.T) {
+	s, temporal := newStarter(t)
+	temporal.On("DescribeWorkflowExecution", mock.Anything, patch.WorkflowID(gameID), "").Return(
+		describedWith(t, completed, map[string]any{workflows.MemoPatchID: newID, workflows.MemoActor: "ann"}), nil)
+	run := mocks.NewWorkflowRun(t)
+	run.On("Get", mock.Anything, mock.Anything).Return(nil)
+	temporal.On("GetWorkflow", mock.Anything, patch.WorkflowID(gameID), "run-1").Return(run)
+	view, err := s.Look(t.Context(), newID)
+	require.NoError(t, err)
+	require.NotNil(t, view.Result)
+	require.Equal(t, "ann", view.Actor)
+}

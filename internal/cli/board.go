@@ -245,37 +245,61 @@ func (b *board) draw() {
 	if !b.p.live {
 		return
 	}
+	b.p.drawing.Store(true)
 	now := time.Now()
 	open := slices.SortedFunc(maps.Values(b.known), func(a, b client.Patch) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), strings.Compare(idOf(a), idOf(b)))
 	})
+	columns, height := b.p.extent()
+	// A line of how many there are is left room for.
+	lines, shown := boardOf(open, now, columns, height-1)
+	summary := fmt.Sprintf("%s  open: %d", textOf(now), len(open))
+	if more := len(open) - shown; more > 0 {
+		summary += fmt.Sprintf(", %d of them not shown", more)
+	}
+	b.screen.draw(b.p.fit(append(lines, summary)))
+}
+
+// reasonLines is how many lines the reason of one wait may take: on a terminal of
+// 80 columns an error with its status has room in two, and a screen still shows
+// eight patches.
+const reasonLines = 2
+
+// boardOf lays out as many of the patches as fit in height lines, below a header:
+// a line for each, and below that for what it waits. A column of its own would
+// be the one that a narrow terminal cuts off, and it is what people look for.
+func boardOf(open []client.Patch, now time.Time, columns, height int) (lines []string, shown int) {
+	if len(open) == 0 {
+		return nil, 0
+	}
+	// Those beyond cannot fit, whatever they wait for.
+	open = open[:min(len(open), max(height-1, 1))]
 	var frame bytes.Buffer
 	rows := &tables[client.Patch]{out: &frame, listing: listing[client.Patch]{
-		columns: []string{"GAME", "TO", "PHASE", "DOES", "TRIED", "FOR", "WAITS FOR"},
+		columns: []string{"GAME", "TO", "PHASE", "DOES", "TRIED", "FOR"},
 		row: func(seen client.Patch) []string {
 			return []string{
 				plain(seen.GameID), cell(seen.To.Version, 20), phaseOrNone(seen), cell(cmp.Or(seen.Doing, seen.Step), 32), tried(seen),
-				times(seen, now), cell(waitsFor(seen, now), 80),
+				times(seen, now),
 			}
 		},
 	}}
-	_, height := b.p.extent()
-	// A header, and a line of how many there are.
-	shown := open[:min(len(open), max(height-2, 1))]
-	for _, seen := range shown {
+	for _, seen := range open {
 		// Into memory.
 		_ = rows.add(seen)
 	}
 	rows.flush()
-	lines := strings.Split(strings.TrimSuffix(frame.String(), "\n"), "\n")
-	if len(open) == 0 {
-		lines = nil
+	laid := strings.Split(strings.TrimSuffix(frame.String(), "\n"), "\n")
+	lines = laid[:1:1]
+	for i, seen := range open {
+		row := append([]string{laid[i+1]}, titled("  waits for: ", waitsFor(seen, now), columns, reasonLines)...)
+		if shown > 0 && len(lines)+len(row) > height {
+			break
+		}
+		lines = append(lines, row...)
+		shown++
 	}
-	summary := fmt.Sprintf("%s  open: %d", textOf(now), len(open))
-	if more := len(open) - len(shown); more > 0 {
-		summary += fmt.Sprintf(", %d of them not shown", more)
-	}
-	b.screen.draw(b.p.fit(append(lines, summary)))
+	return lines, shown
 }
 
 func tried(seen client.Patch) string {

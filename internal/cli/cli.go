@@ -14,7 +14,9 @@ import (
 	"reflect"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 	kongcompletion "github.com/jotaen/kong-completion"
@@ -88,6 +90,14 @@ type process struct {
 	// bold says that stdout is a screen that shows bold text, and live that frames
 	// can be drawn in place there.
 	bold, live bool
+	// tells says that stderr is a screen, and drawing that stdout is one where a
+	// frame stands, so that nothing else may be written.
+	tells   bool
+	drawing atomic.Bool
+	// reads is how long a read of the API may take; 0 is what the client says.
+	reads time.Duration
+	// noticeAfter is after how long a read is told of; 0 is readNotice.
+	noticeAfter time.Duration
 	// size tells how large the screen is; nil is any.
 	size func() (columns, lines int, err error)
 }
@@ -115,10 +125,11 @@ func Main(args []string) int {
 	variables := environ()
 	return run(&process{
 		ctx: ctx, stdin: os.Stdin, stdout: &output{Writer: os.Stdout}, stderr: os.Stderr, environ: variables,
-		asks: isatty.IsTerminal(os.Stdin.Fd()),
-		bold: isatty.IsTerminal(os.Stdout.Fd()) && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb",
-		live: isatty.IsTerminal(os.Stdout.Fd()) && variables["TERM"] != "dumb",
-		size: func() (int, int, error) { return term.GetSize(int(os.Stdout.Fd())) },
+		asks:  isatty.IsTerminal(os.Stdin.Fd()),
+		bold:  isatty.IsTerminal(os.Stdout.Fd()) && variables["NO_COLOR"] == "" && variables["TERM"] != "dumb",
+		live:  isatty.IsTerminal(os.Stdout.Fd()) && variables["TERM"] != "dumb",
+		tells: isatty.IsTerminal(os.Stderr.Fd()),
+		size:  func() (int, int, error) { return term.GetSize(int(os.Stdout.Fd())) },
 	}, args)
 }
 

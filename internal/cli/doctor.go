@@ -43,6 +43,8 @@ type finding struct {
 	Check   string  `json:"check"`
 	Verdict verdict `json:"verdict"`
 	Seen    string  `json:"seen"`
+	// lines are what Seen joins, when it is a list whose every entry is to be read.
+	lines []string
 	// Mend says in one sentence what to do; empty unless the check failed.
 	Mend string `json:"mend,omitempty"`
 }
@@ -135,7 +137,10 @@ func checkEnvironment(fault error) check {
 		if fault == nil {
 			return well("every variable that is needed is set and can be read")
 		}
-		return ill("set what is named in the environment of the process, and start it again", "%s", strings.ReplaceAll(fault.Error(), "\n", "; "))
+		lines := strings.Split(fault.Error(), "\n")
+		found := ill("set what is named in the environment of the process, and start it again", "%s", strings.Join(lines, "; "))
+		found.lines = lines
+		return found
 	}}
 }
 
@@ -193,18 +198,26 @@ func lookAt(ctx context.Context, check check) finding {
 	return check.look(ctx)
 }
 
-// print prints a line for each check, and its mend below it.
+// print prints a line for each check, and its mend below it; a list has a line
+// for each entry.
 func (e examination) print(out io.Writer) {
 	for _, f := range e.Checks {
-		fmt.Fprintf(out, "%-5s %-17s %s\n", f.Verdict, f.Check, cell(f.Seen, maxSeen))
+		lines := f.lines
+		if len(lines) == 0 {
+			lines = []string{f.Seen}
+		}
+		fmt.Fprintf(out, "%-5s %-17s %s\n", f.Verdict, f.Check, cell(lines[0], maxSeen))
+		for _, line := range lines[1:] {
+			fmt.Fprintf(out, "      %-17s %s\n", "", cell(line, maxSeen))
+		}
 		if f.Mend != "" {
 			fmt.Fprintf(out, "      %-17s mend: %s\n", "", printable(f.Mend))
 		}
 	}
 }
 
-// maxSeen bounds what is shown of one check, in characters: some errors repeat a
-// server's whole answer.
+// maxSeen bounds a line of what is shown of a check, in characters: some errors
+// repeat a server's whole answer.
 const maxSeen = 400
 
 // failure is the error of an examination that found something ill.

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"net/http"
 
 	"galaxy/gamemaster/internal/adapters/rtm"
+	"galaxy/gamemaster/internal/ports"
 )
 
 func (d *doctor) managerChecks() []check {
@@ -23,10 +26,24 @@ func (d *doctor) runtimeManager(ctx context.Context) finding {
 		return ill("have RTM_URL be the base URL of Runtime Manager, such as http://rtm:8090", "%v", err)
 	}
 	d.manager = manager
-	if err := manager.Ping(ctx); err != nil {
-		return ill("start Runtime Manager, or have RTM_URL name the host and the port where it is", "%v", err)
+	if err := manager.Recognize(ctx); err != nil {
+		return ill(mendManager(err), "%v", err)
 	}
-	return well("answers at RTM_URL")
+	return well("answers at RTM_URL as the contract says")
+}
+
+// mendManager says what to do about an answer that is not Runtime Manager's.
+func mendManager(err error) string {
+	refused, ok := errors.AsType[*ports.RTMError](err)
+	switch {
+	case !ok || refused.Status == 0:
+		return "start Runtime Manager, or have RTM_URL name the host and the port where it is"
+	case refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden:
+		return "let the worker in without credentials, which it has none of, or have RTM_URL name Runtime Manager: this may be something else"
+	case refused.Status >= http.StatusInternalServerError:
+		return "look into the log of Runtime Manager, or of the proxy before it"
+	}
+	return "have RTM_URL name Runtime Manager: something else answers there"
 }
 
 // fencing tells both answers as well: a patch works with either.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Shell is what a test gives a command of its process.
@@ -21,6 +22,10 @@ type Shell struct {
 	Endless bool
 	// Environ is the environment.
 	Environ map[string]string
+	// Tells says that stderr is a screen; Reads bounds a read, and NoticeAfter is
+	// after how long it is told of.
+	Tells              bool
+	Reads, NoticeAfter time.Duration
 	// Full says that nothing can be written to the output.
 	Full bool
 }
@@ -48,6 +53,7 @@ func (s Shell) Run(args ...string) (code int, stdout, stderr string) {
 	}
 	code = run(&process{
 		ctx: s.Context, stdin: in, stdout: &output{Writer: into}, stderr: &errs, asks: s.Asks, bold: s.Bold, live: s.Live, environ: s.Environ,
+		tells: s.Tells, reads: s.Reads, noticeAfter: s.NoticeAfter,
 	}, args)
 	return code, out.String(), errs.String()
 }

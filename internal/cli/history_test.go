@@ -126,3 +126,21 @@ func TestPrune(t *testing.T) {
 	require.NoError(t, pool.QueryRow(t.Context(), "SELECT count(*) FROM run_histories").Scan(&left))
 	require.Equal(t, 2, left)
 }
+
+// TestAwayFromPostgres proves that both commands that work on the database itself
+// end as one that may be tried again when it is away, or gone halfway.
+func TestAwayFromPostgres(t *testing.T) {
+	t.Parallel()
+	emptied := stacktest.Database(t)
+	pool, err := pgxpool.New(t.Context(), emptied)
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), "DROP TABLE run_histories CASCADE; DROP TABLE operation_log CASCADE")
+	pool.Close()
+	require.NoError(t, err)
+	for _, url := range []string{"postgres://gm@127.0.0.1:1/gm?connect_timeout=1", emptied} {
+		for _, args := range []string{"prune --histories-older-than 4000h", "audit verify"} {
+			code, _, stderr := cli.Shell{Environ: map[string]string{"DATABASE_URL": url}}.Run(strings.Fields(args)...)
+			require.Equal(t, cli.ExitUnavailable, code, "%s: %s", args, stderr)
+		}
+	}
+}

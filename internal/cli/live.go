@@ -112,8 +112,30 @@ func (v *liveView) draw() {
 	if v.seen.PatchID == "" {
 		return
 	}
-	lines := append(slices.Clone(v.passed[max(len(v.passed)-maxPassed, 0):]), motion(v.seen, time.Now())...)
+	v.p.drawing.Store(true)
+	columns, _ := v.p.extent()
+	lines := append(slices.Clone(v.passed[max(len(v.passed)-maxPassed, 0):]), motion(v.seen, time.Now(), columns)...)
 	v.screen.draw(v.p.fit(lines))
+}
+
+// titled is a text of others with a title ahead of it, broken between words into
+// lines of that many columns; what does not fit in the most lines is cut. Without
+// a text there is none.
+func titled(title, told string, columns, most int) []string {
+	if told == "" {
+		return nil
+	}
+	// Of a terminal that has no room for both, the text is cut by who fits it.
+	room := max(columns-len(title), len(title))
+	words := strings.Split(text.WrapSoft(plain(told), room), "\n")
+	if len(words) > most {
+		words = append(words[:most-1:most-1], text.Snip(strings.TrimRight(words[most-1], " ")+" …", room, "…"))
+	}
+	for i, line := range words {
+		words[i] = strings.TrimRight(title+line, " ")
+		title = strings.Repeat(" ", len(title))
+	}
+	return words
 }
 
 // fit cuts lines to what the screen has room for.
@@ -126,9 +148,13 @@ func (p *process) fit(lines []string) []string {
 	return fitting
 }
 
-// motion tells where an open patch is, line by line: what it does, how often it
-// was tried, for how long, and for what it waits.
-func motion(seen client.Patch, now time.Time) []string {
+// motionLines is how many lines one of the texts about a patch may take: all of
+// the longest on a terminal of 80 columns.
+const motionLines = 5
+
+// motion tells where an open patch is, in lines of that many columns: what it
+// does, how often it was tried, for how long, and for what it waits.
+func motion(seen client.Patch, now time.Time, columns int) []string {
 	head := fmt.Sprintf("  %-14s %s", phaseOrNone(seen), plain(seen.Doing))
 	if seen.Step != "" {
 		head += " (" + plain(seen.Step) + ")"
@@ -138,9 +164,7 @@ func motion(seen client.Patch, now time.Time) []string {
 	}
 	lines := []string{strings.TrimRight(head, " ")}
 	add := func(name, told string) {
-		if told != "" {
-			lines = append(lines, fmt.Sprintf("    %-12s %s", name, plain(told)))
-		}
+		lines = append(lines, titled(fmt.Sprintf("    %-12s ", name), told, columns, motionLines)...)
 	}
 	add("for", times(seen, now))
 	add("waits for", waitsFor(seen, now))

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -169,6 +170,49 @@ func TestWatchOpen(t *testing.T) {
 	for line := range strings.Lines(drawn[0]) {
 		require.LessOrEqual(t, len([]rune(line)), 80)
 	}
+}
+
+// TestWatchReason proves that a terminal of 80 columns shows the reason of a wait
+// to its end, of one patch and of all that are open, whatever stands beside it,
+// and that no line is longer than the screen.
+func TestWatchReason(t *testing.T) {
+	t.Parallel()
+	const reason = "service_unavailable: patch container: runtime manager unavailable: HTTP 503: overloaded"
+	stuck := strings.NewReplacer("recreate on 1.4.3", "recreate the container on 1.4.3", `HTTP 503\n\u001b[2Jgone`, reason).Replace(waiting)
+	s := newServer(t, map[string][]reply{
+		"GET /patches/" + patchID: {ok(stuck), ok(done)}, "GET /patches/" + otherID: {ok(other(stuck)), ok(other(done))},
+	})
+	for _, ids := range [][]string{{patchID}, {patchID, otherID}} {
+		s.replies["GET /patches/"+patchID] = []reply{ok(stuck), ok(stuck), ok(done)}
+		code, stdout, stderr := s.run(cli.Shell{Live: true}, append([]string{"patches", "watch"}, ids...)...)
+		require.Zero(t, code, stderr)
+		drawn := frames(t, stdout)[0]
+		told := strings.Join(strings.Fields(drawn), " ")
+		require.Equal(t, len(ids), strings.Count(told, ": next try in 0s: "+reason)+strings.Count(told, "waits for next try in 0s: "+reason), drawn)
+		for line := range strings.Lines(drawn) {
+			if !strings.HasPrefix(line, "  page ") {
+				require.LessOrEqual(t, len([]rune(strings.TrimSuffix(line, "\n"))), 79, drawn)
+			}
+		}
+	}
+}
+
+// TestWatchMany proves that a screen shows as many patches as fit with what they
+// wait for, and counts the others.
+func TestWatchMany(t *testing.T) {
+	t.Parallel()
+	replies, ids := map[string][]reply{}, []string{"patches", "watch"}
+	for i := range 20 {
+		game := strings.NewReplacer("demo-1", fmt.Sprintf("demo-%d", i+10))
+		ids = append(ids, game.Replace(patchID))
+		replies["GET /patches/"+game.Replace(patchID)] = []reply{ok(game.Replace(waiting)), ok(game.Replace(done))}
+	}
+	s := newServer(t, replies)
+	_, stdout, _ := s.run(cli.Shell{Live: true}, ids...)
+	first := frames(t, stdout)[0]
+	require.Equal(t, 24, strings.Count(first, "\n"), "the screen is full: %s", first)
+	require.Equal(t, 11, strings.Count(first, "  waits for: next try in 0s: HTTP 503"), first)
+	require.Contains(t, first, "open: 20, 9 of them not shown\n")
 }
 
 // TestWatchWhat proves which command lines are none.

@@ -25,7 +25,8 @@ const minHistories = 90 * 24 * time.Hour
 const historyBatch = 1000
 
 // Run drops the histories, batch by batch; what is gone stays gone when it is
-// interrupted.
+// interrupted. A Postgres that does not answer, or not to the end, has the exit
+// code of what may be tried again.
 func (c *pruneCommand) Run(p *process) error {
 	if c.HistoriesOlderThan < minHistories {
 		return misused(fmt.Errorf("--histories-older-than: %s, want at least %s", c.HistoriesOlderThan, minHistories))
@@ -36,7 +37,7 @@ func (c *pruneCommand) Run(p *process) error {
 	}
 	pool, err := postgres.Open(p.ctx, settings.DatabaseURL, postgres.WithApplicationName("gamemaster-prune"), postgres.WithMaxConns(1))
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL: %w", err)
+		return &exit{ExitUnavailable, fmt.Errorf("DATABASE_URL: %w", err)}
 	}
 	defer pool.Close()
 	histories, before := postgres.NewHistories(pool), time.Now().Add(-c.HistoriesOlderThan)
@@ -45,7 +46,10 @@ func (c *pruneCommand) Run(p *process) error {
 		removed += n
 		if err != nil || n < historyBatch {
 			fmt.Fprintf(p.stdout, "dropped %d histories of runs that closed before %s\n", removed, textOf(before))
-			return err
+			if err != nil {
+				return &exit{ExitUnavailable, fmt.Errorf("not all histories could be dropped: %w", err)}
+			}
+			return nil
 		}
 	}
 }

@@ -29,7 +29,7 @@ type remote struct {
 
 // ask calls use with a client of the API and gives its error an exit code.
 func (r *remote) ask(p *process, use func(context.Context, *client.Client) error) error {
-	games, err := r.client()
+	games, err := r.client(p)
 	if err != nil {
 		return misused(err)
 	}
@@ -49,7 +49,7 @@ func (r *remote) ask(p *process, use func(context.Context, *client.Client) error
 	return answered(err)
 }
 
-func (r *remote) client() (*client.Client, error) {
+func (r *remote) client(p *process) (*client.Client, error) {
 	options := []client.Option{client.WithUserAgent("gamemaster-cli"), client.WithToken(r.Token)}
 	if r.sendsDevToken() {
 		options = append(options, client.WithToken(devToken))
@@ -58,10 +58,13 @@ func (r *remote) client() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	if encryption != nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.TLSClientConfig = encryption
-		options = append(options, client.WithHTTPClient(&http.Client{Timeout: client.RequestTimeout, Transport: transport}))
+	}
+	options = append(options, client.WithHTTPClient(&http.Client{Timeout: client.RequestTimeout, Transport: &notifier{transport, p, r.Server}}))
+	if p.reads > 0 {
+		options = append(options, client.WithReadTimeout(p.reads))
 	}
 	return client.New(r.Server, options...)
 }

@@ -9,7 +9,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -196,4 +198,25 @@ func keyOf(t *testing.T, certificate tls.Certificate) []byte {
 	text, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
 	require.NoError(t, err)
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text})
+}
+
+// TestSilentServer proves that a command which reads from a server that takes
+// connections and never answers ends within the bound of a read as one that is
+// to be tried again, and that a person is told meanwhile for what it waits, and a
+// program is not.
+func TestSilentServer(t *testing.T) {
+	t.Parallel()
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	t.Cleanup(silent.Close)
+	for _, tells := range []bool{true, false} {
+		for _, args := range []string{"runtimes list", "patches show " + patchID, "versions list"} {
+			shell := cli.Shell{Tells: tells, Reads: 100 * time.Millisecond, NoticeAfter: 10 * time.Millisecond}
+			code, stdout, stderr := shell.Run(append(strings.Fields(args), "--server", silent.URL, "--token", token)...)
+			require.Equal(t, cli.ExitUnavailable, code, stderr)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, "no answer from "+silent.URL+": none within 100ms")
+			require.Equal(t, tells, strings.HasPrefix(stderr, "no answer from "+silent.URL+" yet, waiting for up to 100ms\n"), stderr)
+			require.Equal(t, tells, strings.Count(stderr, "\n") == 2, stderr)
+		}
+	}
 }

@@ -284,7 +284,8 @@ func (s *Histories) ListHistories(ctx context.Context, patchID string, limit int
 }
 
 // ReadHistory returns the JSON of a kept run of a patch. It reads no history
-// beyond most bytes: that is [history.ErrTooLarge].
+// beyond most bytes: that is [history.ErrTooLarge]. Bytes that are not those that
+// were stored are [history.ErrDamaged].
 func (s *Histories) ReadHistory(ctx context.Context, patchID, runID string, most int) ([]byte, error) {
 	if err := checkText(readHistory.op, patchID, runID); err != nil {
 		return nil, err
@@ -300,7 +301,7 @@ func (s *Histories) ReadHistory(ctx context.Context, patchID, runID string, most
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(stored.Compressed))
 	if err != nil {
-		return nil, fmt.Errorf("%s: run %q: %w", readHistory.op, runID, err)
+		return nil, fmt.Errorf("%s: run %q: %w: %w", readHistory.op, runID, history.ErrDamaged, err)
 	}
 	// What somebody put there by hand may be larger than it says.
 	document, err := io.ReadAll(io.LimitReader(reader, int64(stored.Size)+1))
@@ -308,7 +309,7 @@ func (s *Histories) ReadHistory(ctx context.Context, patchID, runID string, most
 		err = fmt.Errorf("is of another length than the %d bytes that were stored", stored.Size)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: run %q: %w", readHistory.op, runID, err)
+		return nil, fmt.Errorf("%s: run %q: %w: %w", readHistory.op, runID, history.ErrDamaged, err)
 	}
 	return document, nil
 }

@@ -129,6 +129,7 @@ func TestSpoiledHistoryIsTold(t *testing.T) {
 		require.NoError(t, err)
 		_, err = store.ReadHistory(t.Context(), "p", "r", 1<<20)
 		requireUnknown(t, err)
+		require.ErrorIs(t, err, history.ErrDamaged, spoil)
 		_, err = pool.Exec(t.Context(), "DELETE FROM run_histories")
 		require.NoError(t, err)
 	}

@@ -119,6 +119,21 @@ func (a answer) unreadable(err error) *ports.RTMError {
 	return unanswered(a.status, fmt.Errorf("unreadable or contradicting answer (HTTP %d): %w", a.status, err))
 }
 
+// recognized returns nil for a refusal in the contract's envelope, which is what
+// an id that no game can have is answered with.
+func (a answer) recognized() error {
+	failure := a.failure()
+	switch {
+	case a.status >= http.StatusInternalServerError, a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+		return failure
+	case a.readErr != nil:
+		return a.unreadable(a.readErr)
+	case a.status < http.StatusBadRequest || failure.Code == "":
+		return unanswered(a.status, fmt.Errorf("HTTP %d, and not the contract's refusal of a game that is not there", a.status))
+	}
+	return nil
+}
+
 // failure is the error of a status that is not a success. A body that is cut
 // off or no error envelope costs the code and the message, not the verdict.
 func (a answer) failure() *ports.RTMError {

@@ -251,7 +251,7 @@ func (c *Client) Inspect(ctx context.Context, gameID string) (ports.Container, e
 // Ping returns nil when Runtime Manager can be reached. The contract has no
 // health path, so Ping inspects an id that no game can have and takes every
 // HTTP answer below 500 for a sign of life: it proves that something speaks
-// HTTP at RTM_URL, not that a recreate would work.
+// HTTP at RTM_URL, not that a recreate would work; [Client.Recognize] tells who.
 func (c *Client) Ping(ctx context.Context) error {
 	answer, err := c.inspect(ctx, probeID)
 	if err != nil {
@@ -261,6 +261,19 @@ func (c *Client) Ping(ctx context.Context) error {
 		return answer.failure()
 	}
 	return nil
+}
+
+// Recognize returns nil when what answers at RTM_URL speaks the contract. It
+// inspects an id that no game can have: Runtime Manager says in the contract's
+// envelope that there is none, and a page of something else that speaks HTTP has
+// no such envelope. 401 and 403 are errors too, whatever they look like: we send
+// no credentials, so nothing would ever be let in. Errors are [*ports.RTMError].
+func (c *Client) Recognize(ctx context.Context) error {
+	answer, err := c.inspect(ctx, probeID)
+	if err != nil {
+		return err
+	}
+	return answer.recognized()
 }
 
 func (c *Client) inspect(ctx context.Context, gameID string) (answer, error) {

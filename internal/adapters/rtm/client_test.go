@@ -245,3 +245,33 @@ func TestPing(t *testing.T) {
 		t.Errorf("cancelled Ping = %v", err)
 	}
 }
+
+// Only a refusal in the contract's envelope is Runtime Manager's; what else
+// speaks HTTP, or lets nobody in, is not.
+func TestRecognize(t *testing.T) {
+	const envelope = `{"error":{"code":"runtime_not_found","message":"no container"}}`
+	for _, row := range []struct {
+		status int
+		body   string
+		known  bool
+	}{
+		{404, envelope, true}, {400, envelope, true}, {429, envelope, true},
+		{401, envelope, false}, {403, envelope, false}, {500, envelope, false}, {503, "", false},
+		{404, `{"type":"about:blank","code":"not_found"}`, false}, {404, "404 page not found", false}, {404, "", false},
+		{401, `{"code":"unauthorized"}`, false}, {200, "<html>", false}, {200, envelope, false}, {302, "", false}, {204, "", false},
+	} {
+		client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			if want := "/api/v1/internal/runtimes/_"; r.RequestURI != want {
+				t.Errorf("asked %s, want %s", r.RequestURI, want)
+			}
+			answering(row.status, row.body)(w, r)
+		})
+		err := client.Recognize(t.Context())
+		if (err == nil) != row.known {
+			t.Errorf("%d %s: Recognize = %v", row.status, row.body, err)
+		}
+		if err != nil && !errors.Is(err, ports.ErrRTMUnavailable) && !errors.Is(err, ports.ErrRTMRejected) {
+			t.Errorf("%d: Recognize = %v, want an error of the port", row.status, err)
+		}
+	}
+}

@@ -50,7 +50,8 @@ func (c *Client) Fence(ctx context.Context, input ports.RTMFenceInput) error {
 // KnowsFences reports whether Runtime Manager knows fencing numbers. It asks for
 // one that cannot be, for an id that no game can have, so that nothing is
 // changed whatever the answer: a manager that knows the path refuses the number,
-// one that does not answers as to any unknown path. Errors are those of Ping.
+// one that does not answers as to any unknown path. Errors are those of
+// Recognize.
 func (c *Client) KnowsFences(ctx context.Context) (bool, error) {
 	body, err := json.Marshal(fenceRequest{})
 	if err != nil {
@@ -67,8 +68,12 @@ func (c *Client) KnowsFences(ctx context.Context) (bool, error) {
 		return false, err
 	case answer.withoutFences():
 		return false, nil
-	case answer.status >= http.StatusInternalServerError:
-		return false, answer.failure()
+	case answer.fence(ports.RTMFenceInput{GameID: probeID}) == nil:
+		// It minds no numbers that cannot be, and yet knows the path.
+		return true, nil
+	}
+	if err := answer.recognized(); err != nil {
+		return false, err
 	}
 	return true, nil
 }

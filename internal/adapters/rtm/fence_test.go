@@ -202,12 +202,20 @@ func TestKnowsFences(t *testing.T) {
 			if knows || err != nil {
 				t.Errorf("%d = %v, %v, want that it knows none", status, knows, err)
 			}
-		case status >= 500:
+		case status >= 500 || status < 400 || status == 401 || status == 403:
 			if knows || !errors.Is(err, ports.ErrRTMUnavailable) && !errors.Is(err, ports.ErrRTMRejected) {
 				t.Errorf("%d = %v, %v, want an error", status, knows, err)
 			}
 		case !knows || err != nil:
 			t.Errorf("%d = %v, %v, want that it knows them", status, knows, err)
+		}
+	}
+	if knows, err := serve(t, answering(200, `{"game_id":"_","fence":0}`)).KnowsFences(t.Context()); !knows || err != nil {
+		t.Errorf("one that takes any number = %v, %v, want that it knows them", knows, err)
+	}
+	for _, status := range []int{400, 412, 422} {
+		if knows, err := serve(t, answering(status, `{"code":"unauthorized"}`)).KnowsFences(t.Context()); knows || err == nil {
+			t.Errorf("%d of something else = %v, %v, want an error", status, knows, err)
 		}
 	}
 }

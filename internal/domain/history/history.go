@@ -18,6 +18,10 @@ var ErrNotFound = errors.New("history not found")
 // ErrTooLarge is returned for a history beyond a limit.
 var ErrTooLarge = errors.New("history is too large")
 
+// ErrDamaged is returned for a kept history whose bytes are not those that were
+// stored: somebody changed them, or a disk did. Asking again gives no others.
+var ErrDamaged = errors.New("the kept history is damaged")
+
 // Ref names a run.
 type Ref struct {
 	WorkflowID string `json:"workflow_id"`

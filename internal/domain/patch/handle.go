@@ -44,4 +44,7 @@ type View struct {
 	Open  *Open
 	// Result is set once it has ended.
 	Result *Result
+	// Actor is who asked for it, once it has ended; empty when nobody knows, or the
+	// run was started by hand.
+	Actor string
 }
