@@ -1,0 +1,206 @@
+// Command bench measures what a patch costs beside what else one could write, on
+// one machine and one Postgres, in turns. See README.md.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"slices"
+	"syscall"
+	"time"
+
+	"galaxy/gamemaster/bench/report"
+)
+
+// serveCommand is the subcommand by which this program is a rival's process.
+const serveCommand = "serve"
+
+// server serves one process of a rival until ctx ends.
+type server func(ctx context.Context) error
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 2 && args[0] == serveCommand {
+		serve, known := servers[args[1]]
+		if !known {
+			return fmt.Errorf("no server %q", args[1])
+		}
+		return serve(ctx)
+	}
+	o, err := parseOptions(args)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return o.run(ctx)
+}
+
+// options are what the command line says.
+type options struct {
+	plan   plan
+	json   bool
+	strict bool
+}
+
+func parseOptions(args []string) (options, error) {
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	short := set.Bool("short", false, "a minute's run that uses every part and measures nothing well")
+	full := set.Bool("full", false, "the whole cross product")
+	asJSON := set.Bool("json", false, "print everything as JSON instead of tables")
+	strict := set.Bool("strict", false, "end with an error when a ratio is missed")
+	only := set.String("only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
+	rounds := set.Int("rounds", 0, "how often each rival is on turn")
+	window := set.Duration("window", 0, "how long each window is")
+	fleet := set.Int("fleet", 0, "how many other games are in the database")
+	timeout := set.Duration("timeout", 0, "end after that time")
+	set.Usage = func() {
+		fmt.Fprintln(set.Output(), "usage: go run -C bench . [flags]")
+		set.PrintDefaults()
+		fmt.Fprintln(set.Output(), "rivals:")
+		for _, r := range allRivals() {
+			fmt.Fprintf(set.Output(), "  %-18s %s\n", r.name, r.about)
+		}
+	}
+	if err := set.Parse(args); err != nil {
+		return options{}, err
+	}
+	chosen, err := chooseRivals(*only)
+	if err != nil {
+		return options{}, err
+	}
+	o := options{json: *asJSON, strict: *strict}
+	switch {
+	case *short:
+		o.plan = shortPlan(chosen)
+	case *full:
+		o.plan = fullPlan(chosen)
+	default:
+		o.plan = usualPlan(chosen)
+	}
+	override(&o.plan.rounds, *rounds)
+	override(&o.plan.length, *window)
+	override(&o.plan.fleet, *fleet)
+	override(&o.plan.timeout, *timeout)
+	return o, nil
+}
+
+// override takes a flag that was given.
+func override[T int | time.Duration](setting *T, given T) {
+	if given > 0 {
+		*setting = given
+	}
+}
+
+func chooseRivals(only string) ([]rival, error) {
+	pattern, err := regexp.Compile(only)
+	if err != nil {
+		return nil, fmt.Errorf("-only: %w", err)
+	}
+	chosen := slices.DeleteFunc(allRivals(), func(r rival) bool {
+		return (only == "" && r.extra) || !pattern.MatchString(r.name)
+	})
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-only: no rival is called %q", only)
+	}
+	return chosen, nil
+}
+
+// run measures what the plan says and prints it.
+func (o options) run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.plan.timeout, fmt.Errorf("it took longer than %s", o.plan.timeout))
+	defer cancel()
+	r := report.New(o.plan.told())
+	s, err := startStack(ctx, o.plan.fleet, os.Stderr)
+	if err == nil {
+		defer func() { err = errors.Join(err, s.close()) }()
+		err = s.measureAll(ctx, o, r)
+	}
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return o.print(os.Stdout, r)
+}
+
+func (o options) print(out io.Writer, r *report.Report) error {
+	r.SumUp()
+	if o.json {
+		encoder := json.NewEncoder(out)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(r); err != nil {
+			return err
+		}
+	} else {
+		r.Write(out)
+	}
+	if o.strict && r.Missed() {
+		return errors.New("a ratio was missed")
+	}
+	return nil
+}
+
+// measureAll measures block after block, and what does not depend on time in the
+// first one.
+func (s *stack) measureAll(ctx context.Context, o options, r *report.Report) error {
+	for _, b := range o.plan.blocks {
+		if err := s.measureBlock(ctx, o.plan, b, r); err != nil {
+			return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
+		}
+	}
+	return nil
+}
+
+// measureBlock has the rivals take turns on one Temporal server.
+func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report) (err error) {
+	temporal, err := s.startTemporal(ctx, b.setting)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, temporal.Close()) }()
+	for round := range p.rounds {
+		for _, rival := range order(b.rivals, round) {
+			fmt.Fprintf(s.progress, "%s  temporal on %s, round %d of %d: %s\n", time.Now().Format(time.TimeOnly), b.setting.name, round+1, p.rounds, rival.name)
+			results, err := s.take(ctx, turn{
+				round: round, rival: rival, setting: b.setting, temporal: temporal, cells: b.cells, warmUp: p.warmUp, length: p.length,
+			})
+			if err != nil {
+				return err
+			}
+			r.Results = append(r.Results, results...)
+			if load, ok := loadAverage(); ok {
+				r.Machine.Load = append(r.Machine.Load, load)
+			}
+		}
+	}
+	if b.setting.name != p.blocks[0].setting.name {
+		return nil
+	}
+	for _, rival := range b.rivals {
+		c, err := s.costOf(ctx, rival, temporal)
+		if err != nil {
+			return err
+		}
+		r.Costs = append(r.Costs, c)
+	}
+	return nil
+}
