@@ -40,7 +40,7 @@ func (s *stack) costOf(ctx context.Context, r rival, temporal *devstack.Temporal
 	if err := p.patchMany(ctx, costWarmUp); err != nil {
 		return report.Cost{}, err
 	}
-	statements, roundTrips := p.proxy.count()
+	statements, roundTrips := p.proxy.Count()
 	before, err := serverActions(ctx, temporal)
 	if err != nil {
 		return report.Cost{}, err
@@ -48,7 +48,7 @@ func (s *stack) costOf(ctx context.Context, r rival, temporal *devstack.Temporal
 	if err := p.patchMany(ctx, costPatches); err != nil {
 		return report.Cost{}, err
 	}
-	statementsNow, roundTripsNow := p.proxy.count()
+	statementsNow, roundTripsNow := p.proxy.Count()
 	after, err := serverActions(ctx, temporal)
 	if err != nil {
 		return report.Cost{}, err

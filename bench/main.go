@@ -69,6 +69,7 @@ func parseOptions(args []string) (options, error) {
 	only := set.String("only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
 	rounds := set.Int("rounds", 0, "how often each rival is on turn")
 	window := set.Duration("window", 0, "how long each window is")
+	steady := set.Duration("steady", 0, "measure the product at 8 callers for that long at a stretch as well")
 	fleet := set.Int("fleet", 0, "how many other games are in the database")
 	timeout := set.Duration("timeout", 0, "end after that time")
 	set.Usage = func() {
@@ -97,6 +98,7 @@ func parseOptions(args []string) (options, error) {
 	}
 	override(&o.plan.rounds, *rounds)
 	override(&o.plan.length, *window)
+	override(&o.plan.steady, *steady)
 	override(&o.plan.fleet, *fleet)
 	override(&o.plan.timeout, *timeout)
 	return o, nil
@@ -131,7 +133,7 @@ func (o options) run(ctx context.Context) (err error) {
 	s, err := startStack(ctx, o.plan.fleet, os.Stderr)
 	if err == nil {
 		defer func() { err = errors.Join(err, s.close()) }()
-		err = s.measureAll(ctx, o, r)
+		err = s.measureAll(ctx, o.plan, r)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
@@ -155,52 +157,6 @@ func (o options) print(out io.Writer, r *report.Report) error {
 	}
 	if o.strict && r.Missed() {
 		return errors.New("a ratio was missed")
-	}
-	return nil
-}
-
-// measureAll measures block after block, and what does not depend on time in the
-// first one.
-func (s *stack) measureAll(ctx context.Context, o options, r *report.Report) error {
-	for _, b := range o.plan.blocks {
-		if err := s.measureBlock(ctx, o.plan, b, r); err != nil {
-			return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
-		}
-	}
-	return nil
-}
-
-// measureBlock has the rivals take turns on one Temporal server.
-func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report) (err error) {
-	temporal, err := s.startTemporal(ctx, b.setting)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, temporal.Close()) }()
-	for round := range p.rounds {
-		for _, rival := range order(b.rivals, round) {
-			fmt.Fprintf(s.progress, "%s  temporal on %s, round %d of %d: %s\n", time.Now().Format(time.TimeOnly), b.setting.name, round+1, p.rounds, rival.name)
-			results, err := s.take(ctx, turn{
-				round: round, rival: rival, setting: b.setting, temporal: temporal, cells: b.cells, warmUp: p.warmUp, length: p.length,
-			})
-			if err != nil {
-				return err
-			}
-			r.Results = append(r.Results, results...)
-			if load, ok := loadAverage(); ok {
-				r.Machine.Load = append(r.Machine.Load, load)
-			}
-		}
-	}
-	if b.setting.name != p.blocks[0].setting.name {
-		return nil
-	}
-	for _, rival := range b.rivals {
-		c, err := s.costOf(ctx, rival, temporal)
-		if err != nil {
-			return err
-		}
-		r.Costs = append(r.Costs, c)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"galaxy/gamemaster/bench/pgcount"
 	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
@@ -33,7 +34,7 @@ type place struct {
 	processes []*process
 	callers   []*caller
 	// proxy counts what goes to Postgres; nil when nothing is counted.
-	proxy   *countingProxy
+	proxy   *pgcount.Proxy
 	closers []func() error
 }
 
@@ -75,10 +76,10 @@ func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, 
 	}
 	databaseURL := s.postgres.URL(p.database())
 	if options.counted {
-		if p.proxy, databaseURL, err = openCountingProxy(databaseURL); err != nil {
+		if p.proxy, databaseURL, err = pgcount.Open(databaseURL); err != nil {
 			return nil, err
 		}
-		p.onClose(p.proxy.close)
+		p.onClose(p.proxy.Close)
 	}
 	return p, p.startRival(ctx, databaseURL, options.callers)
 }

@@ -11,6 +11,8 @@ import (
 type plan struct {
 	rounds         int
 	warmUp, length time.Duration
+	// steady is how long the product is measured at a stretch; zero leaves it out.
+	steady time.Duration
 	// fleet is how many other games are in the database.
 	fleet int
 	// timeout ends it all.
@@ -75,7 +77,7 @@ func usualPlan(rivals []rival) plan {
 // fullPlan is the whole cross product.
 func fullPlan(rivals []rival) plan {
 	p := usualPlan(rivals)
-	p.blocks, p.timeout = nil, 4*time.Hour
+	p.blocks, p.timeout, p.steady = nil, 4*time.Hour, 5*time.Minute
 	for _, setting := range temporalSettings() {
 		all := append(cells(setting, callerCounts, 0), cells(setting, callerCounts, report.ManagerDelay)...)
 		p.blocks = append(p.blocks, block{setting, rivals, all})
@@ -90,6 +92,9 @@ func cells(setting temporalSetting, callers []int, delay time.Duration) []report
 	}
 	return list
 }
+
+// steadyCallers ask while the product is measured at a stretch.
+const steadyCallers = 8
 
 // order is that of the rivals in a round: each begins once, so that none is always
 // behind the same one.

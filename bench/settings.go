@@ -44,6 +44,11 @@ var servers = map[string]server{
 	"floor":       rivals.ServeFloor,
 	"saga-api":    rivals.ServeSagaAPI,
 	"saga-worker": rivals.ServeSagaWorker,
+
+	"queue-api":             rivals.ServeQueueAPI(rivals.QueueCooldown),
+	"queue-worker":          rivals.ServeQueueWorker(rivals.QueueCooldown),
+	"queue-defaults-api":    rivals.ServeQueueAPI(0),
+	"queue-defaults-worker": rivals.ServeQueueWorker(0),
 }
 
 // allRivals are the settings in the order of the tables. A new one is an entry
@@ -61,6 +66,20 @@ func allRivals() []rival {
 				{role: "api", own: "saga-api", ready: ownAddress},
 			},
 			workflowID: rivals.SagaWorkflowID,
+		},
+		{
+			name: "queue", about: "River on Postgres, the saga's state in a table; fetches every 2 ms",
+			parts: []part{
+				{role: "worker", own: "queue-worker", ready: ownWorking},
+				{role: "api", own: "queue-api", ready: ownAddress},
+			},
+		},
+		{
+			name: "queue-defaults", about: "the same with River's default of 100 ms", extra: true,
+			parts: []part{
+				{role: "worker", own: "queue-defaults-worker", ready: ownWorking},
+				{role: "api", own: "queue-defaults-api", ready: ownAddress},
+			},
 		},
 		{
 			name: "ours", about: "gamemaster api and gamemaster worker",

@@ -14,7 +14,6 @@ import (
 type turn struct {
 	round    int
 	rival    rival
-	setting  temporalSetting
 	temporal *devstack.Temporal
 	cells    []report.Cell
 	warmUp   time.Duration

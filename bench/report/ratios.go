@@ -30,8 +30,8 @@ const (
 // ManagerDelay is how long a recreate takes where it is not to be at once.
 const ManagerDelay = 200 * time.Millisecond
 
-// ownPrefix is what the settings of the product begin with.
-const ownPrefix = "ours"
+// OwnPrefix is what the settings of the product begin with.
+const OwnPrefix = "ours"
 
 // judged gives the ratio its verdict.
 func (r ratio) judged() ratio {
@@ -58,7 +58,7 @@ func (r *Report) ratios() []ratio {
 	}
 	var list []ratio
 	for _, name := range r.Plan.Blocks[0].Rivals {
-		if !strings.HasPrefix(name, ownPrefix) {
+		if !strings.HasPrefix(name, OwnPrefix) {
 			continue
 		}
 		list = append(list,

@@ -1,4 +1,5 @@
-package main
+// Package pgcount counts what a client sends to Postgres.
+package pgcount
 
 import (
 	"bufio"
@@ -11,13 +12,13 @@ import (
 	"sync/atomic"
 )
 
-// countingProxy stands between a rival and Postgres and counts what is sent. It
+// Proxy stands between a client and Postgres and counts what is sent. It
 // reads the client's messages only as far as their types and lengths. What is
 // measured through it is no time.
 //
 // It sees what pg_stat_statements does not: how often the client waits for an
 // answer, which is what a database at a distance costs.
-type countingProxy struct {
+type Proxy struct {
 	listener net.Listener
 	server   string
 	// statements counts executions, and roundTrips how often the client asked for
@@ -29,9 +30,9 @@ type countingProxy struct {
 	group sync.WaitGroup
 }
 
-// openCountingProxy listens on loopback for the server of databaseURL, and returns
+// Open listens on loopback for the server of databaseURL, and returns
 // the URL that leads through it.
-func openCountingProxy(databaseURL string) (*countingProxy, string, error) {
+func Open(databaseURL string) (*Proxy, string, error) {
 	target, err := url.Parse(databaseURL)
 	if err != nil {
 		return nil, "", errors.New("the URL of the database cannot be read")
@@ -40,13 +41,13 @@ func openCountingProxy(databaseURL string) (*countingProxy, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	p := &countingProxy{listener: listener, server: target.Host, open: map[net.Conn]struct{}{}}
+	p := &Proxy{listener: listener, server: target.Host, open: map[net.Conn]struct{}{}}
 	target.Host = listener.Addr().String()
 	p.group.Go(p.accept)
 	return p, target.String(), nil
 }
 
-func (p *countingProxy) accept() {
+func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
@@ -66,7 +67,7 @@ func (p *countingProxy) accept() {
 	}
 }
 
-func (p *countingProxy) keep(conns ...net.Conn) {
+func (p *Proxy) keep(conns ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, conn := range conns {
@@ -74,7 +75,7 @@ func (p *countingProxy) keep(conns ...net.Conn) {
 	}
 }
 
-func (p *countingProxy) drop(conns ...net.Conn) {
+func (p *Proxy) drop(conns ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, conn := range conns {
@@ -84,7 +85,7 @@ func (p *countingProxy) drop(conns ...net.Conn) {
 }
 
 // forward sends the client's messages on, and counts them.
-func (p *countingProxy) forward(client, server net.Conn) {
+func (p *Proxy) forward(client, server net.Conn) {
 	defer p.drop(client, server)
 	in, out := bufio.NewReader(client), bufio.NewWriter(server)
 	// The first message has no type.
@@ -134,13 +135,14 @@ func forwardMessage(in *bufio.Reader, out *bufio.Writer, first bool) (kind byte,
 	return kind, err
 }
 
-// count returns what was sent so far.
-func (p *countingProxy) count() (statements, roundTrips int64) {
+// Count returns what was sent so far: statements, and how often the client asked
+// for the answers to what it had sent.
+func (p *Proxy) Count() (statements, roundTrips int64) {
 	return p.statements.Load(), p.roundTrips.Load()
 }
 
-// close cuts all connections.
-func (p *countingProxy) close() error {
+// Close cuts all connections.
+func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	p.mu.Lock()
 	for conn := range p.open {
