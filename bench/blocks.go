@@ -2,38 +2,37 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"galaxy/gamemaster/bench/report"
-	"galaxy/gamemaster/internal/devstack"
 )
 
 // measureAll measures block after block, and in the first one also what is not
 // measured in windows.
 func (s *stack) measureAll(ctx context.Context, p plan, r *report.Report) error {
 	for i, b := range p.blocks {
-		if err := s.measureBlock(ctx, p, b, r, i == 0); err != nil {
+		err := s.measureBlock(ctx, p, b, r)
+		if err == nil && i == 0 {
+			if err = s.count(ctx, b, r); err == nil {
+				err = s.measureSteady(ctx, p, b, r)
+			}
+		}
+		if err != nil {
 			return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
 		}
 	}
 	return nil
 }
 
-// measureBlock has the rivals take turns on one Temporal server.
-func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report, first bool) (err error) {
-	temporal, err := s.startTemporal(ctx, b.setting)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, temporal.Close()) }()
+// measureBlock has the rivals take turns.
+func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report) error {
 	for round := range p.rounds {
 		for _, rival := range order(b.rivals, round) {
 			s.tell("temporal on %s, round %d of %d: %s", b.setting.name, round+1, p.rounds, rival.name)
 			results, err := s.take(ctx, turn{
-				round: round, rival: rival, temporal: temporal, cells: b.cells, warmUp: p.warmUp, length: p.length,
+				round: round, rival: rival, setting: b.setting, cells: b.cells, warmUp: p.warmUp, length: p.length,
 			})
 			if err != nil {
 				return err
@@ -44,17 +43,14 @@ func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Rep
 			}
 		}
 	}
-	if !first {
-		return nil
-	}
-	return errors.Join(s.count(ctx, b, temporal, r), s.measureSteady(ctx, p, b, temporal, r))
+	return nil
 }
 
 // count counts what one patch takes of each rival.
-func (s *stack) count(ctx context.Context, b block, temporal *devstack.Temporal, r *report.Report) error {
+func (s *stack) count(ctx context.Context, b block, r *report.Report) error {
 	for _, rival := range b.rivals {
 		s.tell("counting: %s", rival.name)
-		c, err := s.costOf(ctx, rival, temporal)
+		c, err := s.costOf(ctx, rival, b.setting)
 		if err != nil {
 			return err
 		}
@@ -65,7 +61,7 @@ func (s *stack) count(ctx context.Context, b block, temporal *devstack.Temporal,
 
 // measureSteady measures the product for long enough that a stall which comes once
 // in minutes shows.
-func (s *stack) measureSteady(ctx context.Context, p plan, b block, temporal *devstack.Temporal, r *report.Report) error {
+func (s *stack) measureSteady(ctx context.Context, p plan, b block, r *report.Report) error {
 	if p.steady == 0 {
 		return nil
 	}
@@ -75,7 +71,7 @@ func (s *stack) measureSteady(ctx context.Context, p plan, b block, temporal *de
 		}
 		s.tell("for %s at a stretch: %s", p.steady, rival.name)
 		results, err := s.take(ctx, turn{
-			rival: rival, temporal: temporal, warmUp: p.warmUp, length: p.steady,
+			rival: rival, setting: b.setting, warmUp: p.warmUp, length: p.steady,
 			cells: cells(b.setting, []int{steadyCallers}, 0),
 		})
 		if err != nil {

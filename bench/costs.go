@@ -4,14 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"time"
-
-	enumspb "go.temporal.io/api/enums/v1"
-	historypb "go.temporal.io/api/history/v1"
-	"go.temporal.io/sdk/client"
-	temporallog "go.temporal.io/sdk/log"
 
 	"galaxy/gamemaster/bench/measure"
 	"galaxy/gamemaster/bench/report"
@@ -29,10 +23,8 @@ const (
 )
 
 // costOf counts what a patch of the rival takes.
-func (s *stack) costOf(ctx context.Context, r rival, temporal *devstack.Temporal) (_ report.Cost, err error) {
-	p, err := s.openPlace(ctx, placeOptions{
-		name: s.nextName(r.name + "-cost"), rival: r, temporal: temporal, callers: 1, counted: true,
-	})
+func (s *stack) costOf(ctx context.Context, r rival, setting temporalSetting) (_ report.Cost, err error) {
+	p, err := s.openPlace(ctx, placeOptions{rival: r, setting: setting, callers: 1, counted: true})
 	if err != nil {
 		return report.Cost{}, err
 	}
@@ -41,7 +33,7 @@ func (s *stack) costOf(ctx context.Context, r rival, temporal *devstack.Temporal
 		return report.Cost{}, err
 	}
 	statements, roundTrips := p.proxy.Count()
-	before, err := serverActions(ctx, temporal)
+	before, err := serverActions(ctx, p.temporal)
 	if err != nil {
 		return report.Cost{}, err
 	}
@@ -49,7 +41,7 @@ func (s *stack) costOf(ctx context.Context, r rival, temporal *devstack.Temporal
 		return report.Cost{}, err
 	}
 	statementsNow, roundTripsNow := p.proxy.Count()
-	after, err := serverActions(ctx, temporal)
+	after, err := serverActions(ctx, p.temporal)
 	if err != nil {
 		return report.Cost{}, err
 	}
@@ -84,9 +76,7 @@ func (p *place) patchMany(ctx context.Context, n int) error {
 
 // addHistory reads the last run of each game.
 func (p *place) addHistory(ctx context.Context, c *report.Cost) error {
-	connection, err := client.DialContext(ctx, client.Options{
-		HostPort: p.temporal.Address(), Logger: temporallog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
-	})
+	connection, err := p.dialTemporal(ctx)
 	if err != nil {
 		return err
 	}
@@ -115,24 +105,15 @@ func (p *place) addHistory(ctx context.Context, c *report.Cost) error {
 	return nil
 }
 
-func history(ctx context.Context, c client.Client, workflowID, runID string) ([]*historypb.HistoryEvent, error) {
-	var events []*historypb.HistoryEvent
-	pages := c.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	for pages.HasNext() {
-		event, err := pages.Next()
-		if err != nil {
-			return nil, err
-		}
-		events = append(events, event)
-	}
-	return events, nil
-}
-
 // scrapeTimeout bounds one look at the server's metrics, which takes milliseconds.
 const scrapeTimeout = 5 * time.Second
 
-// serverActions reads what the Temporal server has counted since it started.
+// serverActions reads what the Temporal server has counted since it started;
+// nothing without one.
 func serverActions(ctx context.Context, temporal *devstack.Temporal) (measure.Counted, error) {
+	if temporal == nil {
+		return measure.Counted{}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, temporal.MetricsURL(), nil)

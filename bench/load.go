@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"galaxy/gamemaster/bench/measure"
@@ -47,37 +48,30 @@ type caller struct {
 	patches int
 }
 
-// span is a time of measuring.
-type span struct{ begin, end time.Time }
-
-func (s span) has(t time.Time) bool { return !t.Before(s.begin) && t.Before(s.end) }
-
-// sample is what one caller saw in a span.
-type sample struct {
-	// times are of the requests that began in the span.
-	times []time.Duration
-	// done counts those that were answered in it.
-	done int
+// request is one that was answered.
+type request struct {
+	game         string
+	began, ended time.Time
 }
 
-// loop patches until the span is over and the last request is answered. Any
-// error ends it: a rival that answers wrongly is not fast.
-func (c *caller) loop(ctx context.Context, s span) (sample, error) {
-	var seen sample
-	for i := 0; time.Now().Before(s.end); i++ {
-		began := time.Now()
-		if err := c.patch(ctx, c.games[i%len(c.games)]); err != nil {
-			return seen, err
+// loop patches until stop is closed, and returns when its last request is
+// answered. It tells of each answer. Any error ends it: a rival that answers
+// wrongly is not fast.
+func (c *caller) loop(ctx context.Context, stop <-chan struct{}, told func()) ([]request, error) {
+	var answered []request
+	for i := 0; ; i++ {
+		select {
+		case <-stop:
+			return answered, nil
+		default:
 		}
-		ended := time.Now()
-		if s.has(began) {
-			seen.times = append(seen.times, ended.Sub(began))
+		began, g := time.Now(), c.games[i%len(c.games)]
+		if err := c.patch(ctx, g); err != nil {
+			return answered, err
 		}
-		if s.has(ended) {
-			seen.done++
-		}
+		answered = append(answered, request{g.id, began, time.Now()})
+		told()
 	}
-	return seen, nil
 }
 
 // patch moves one game to its other version and checks the answer.
@@ -89,7 +83,8 @@ func (c *caller) patch(ctx context.Context, g *game) error {
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/api/v1/internal/runtimes/"+g.id+"/patch", bytes.NewReader(body))
+	target := c.url + "/api/v1/internal/runtimes/" + g.id + "/patch"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -132,34 +127,89 @@ func checkAnswer(status int, body []byte, version string) error {
 	return nil
 }
 
-// measureWindow has the callers warm up and then measures for a time, without a
-// pause in between.
+const (
+	// enough answers make a hundredth of them; a window with fewer is stretched.
+	enough = 100
+	// maxStretch is how many times as long it may become.
+	maxStretch = 4
+)
+
+// measureWindow has the callers warm up, for the time that is given and until each
+// was answered once, and then measures for a time, without a pause in between. A
+// window with few answers is stretched.
 func measureWindow(ctx context.Context, callers []*caller, warmUp, length time.Duration) (report.Window, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	began := time.Now().Add(warmUp)
-	s := span{began, began.Add(length)}
-	samples := make([]sample, len(callers))
-	var running sync.WaitGroup
+	stop := make(chan struct{})
+	answered := make([][]request, len(callers))
+	var total atomic.Int64
+	var running, cold sync.WaitGroup
+	cold.Add(len(callers))
 	for i, c := range callers {
 		running.Go(func() {
+			warm := sync.OnceFunc(cold.Done)
+			defer warm()
 			var err error
-			if samples[i], err = c.loop(ctx, s); err != nil {
+			if answered[i], err = c.loop(ctx, stop, func() { warm(); total.Add(1) }); err != nil {
 				cancel(err)
 			}
 		})
 	}
+	wait(ctx, warmUp)
+	cold.Wait()
+	begin, before := time.Now(), total.Load()
+	for range maxStretch {
+		wait(ctx, length)
+		if total.Load()-before >= enough {
+			break
+		}
+	}
+	end := time.Now()
+	close(stop)
 	running.Wait()
 	if ctx.Err() != nil {
 		return report.Window{}, context.Cause(ctx)
 	}
-	var times []time.Duration
-	done := 0
-	for _, seen := range samples {
-		times, done = append(times, seen.times...), done+seen.done
-	}
-	if len(times) == 0 {
+	w := windowOf(answered, begin, end)
+	if w.Latency.N == 0 {
+		// Figures of nothing would look good.
 		return report.Window{}, fmt.Errorf("no request began within %s: take longer windows", length)
 	}
-	return report.Window{Latency: measure.LatencyOf(times), PerSecond: float64(done) / length.Seconds(), Patches: done}, nil
+	return w, nil
+}
+
+// wait waits that long, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// windowOf sums up what was answered: times are of the requests that began between
+// begin and end, whenever they ended, and the rate is of those that ended in
+// between.
+func windowOf(answered [][]request, begin, end time.Time) report.Window {
+	within := func(t time.Time) bool { return !t.Before(begin) && t.Before(end) }
+	var w report.Window
+	var times []time.Duration
+	var longest time.Duration
+	for _, requests := range answered {
+		for _, r := range requests {
+			if within(r.ended) {
+				w.Patches++
+			}
+			if !within(r.began) {
+				continue
+			}
+			took := r.ended.Sub(r.began)
+			if times = append(times, took); took > longest {
+				longest, w.Slowest = took, r.game
+			}
+		}
+	}
+	w.Latency, w.PerSecond = measure.LatencyOf(times), float64(w.Patches)/end.Sub(begin).Seconds()
+	return w
 }

@@ -19,12 +19,14 @@ import (
 	"galaxy/gamemaster/internal/devstack/rtmsim"
 )
 
-// place is where one rival runs for one turn: a database, a Runtime Manager and
-// games of its own, so that every turn begins with the same data, and processes of
-// its own, so that nobody else's work is measured with it.
+// place is where one rival runs for one turn: a database, a Temporal server if it
+// needs one, a Runtime Manager and games of its own, so that every turn begins with
+// the same data, and processes of its own, so that nobody else's work is measured
+// with it.
 type place struct {
-	stack    *stack
-	rival    rival
+	stack *stack
+	rival rival
+	// temporal is nil for a rival that needs none.
 	temporal *devstack.Temporal
 	dir      string
 	// name is that of the database, and what the games' names begin with.
@@ -40,24 +42,31 @@ type place struct {
 
 // placeOptions say what a place is for.
 type placeOptions struct {
-	name     string
-	rival    rival
-	temporal *devstack.Temporal
-	callers  int
+	rival   rival
+	setting temporalSetting
+	callers int
 	// counted puts a proxy between the rival and Postgres.
 	counted bool
 }
 
 // openPlace starts a rival. Whatever it started is stopped again when it fails.
 func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, err error) {
-	p := &place{stack: s, rival: options.rival, temporal: options.temporal, name: options.name}
+	p := &place{stack: s, rival: options.rival, name: s.nextName(options.rival.name)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if p.dir, err = os.MkdirTemp(s.dir, options.name+"-"); err != nil {
+	if p.dir, err = os.MkdirTemp(s.dir, p.name+"-"); err != nil {
 		return nil, err
+	}
+	p.onClose(func() error { return os.RemoveAll(p.dir) })
+	if options.rival.workflowID != nil {
+		if p.temporal, err = s.startTemporal(ctx, options.setting, p.dir); err != nil {
+			return nil, err
+		}
+		// What it would still write is removed anyway.
+		p.onClose(p.temporal.Kill)
 	}
 	if p.manager, err = s.startManager(ctx, filepath.Join(p.dir, "rtmsim.log")); err != nil {
 		return nil, err

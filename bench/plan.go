@@ -17,8 +17,7 @@ type plan struct {
 	fleet int
 	// timeout ends it all.
 	timeout time.Duration
-	// blocks are measured one after the other, each with a Temporal server of its
-	// own; within one the rivals take turns.
+	// blocks are measured one after the other; within one the rivals take turns.
 	blocks []block
 }
 
@@ -35,7 +34,7 @@ func (p plan) told() report.Plan {
 	return told
 }
 
-// block is what is measured on one Temporal server.
+// block is what is measured with Temporal in one setting.
 type block struct {
 	setting temporalSetting
 	rivals  []rival

@@ -143,15 +143,11 @@ func temporalSettings() []temporalSetting {
 	}
 }
 
-// startTemporal starts a server of its own directory, with the settings of the
-// dev stack.
-func (s *stack) startTemporal(ctx context.Context, setting temporalSetting) (*devstack.Temporal, error) {
-	dir, err := os.MkdirTemp(s.dir, "temporal-")
-	if err != nil {
-		return nil, err
-	}
+// startTemporal starts a server with the settings of the dev stack, which keeps
+// its data in dir.
+func (s *stack) startTemporal(ctx context.Context, setting temporalSetting, dir string) (*devstack.Temporal, error) {
 	return devstack.StartTemporal(ctx, devstack.TemporalOptions{
-		Dir: dir, Headless: true, SearchAttributes: workflows.SearchAttributes(),
+		Dir: filepath.Join(dir, "temporal"), Headless: true, SearchAttributes: workflows.SearchAttributes(),
 		DynamicConfig: setting.dynamic, Metrics: true, Progress: s.progress,
 	})
 }

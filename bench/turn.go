@@ -7,17 +7,16 @@ import (
 	"time"
 
 	"galaxy/gamemaster/bench/report"
-	"galaxy/gamemaster/internal/devstack"
 )
 
 // turn is one rival's row of windows in one round.
 type turn struct {
-	round    int
-	rival    rival
-	temporal *devstack.Temporal
-	cells    []report.Cell
-	warmUp   time.Duration
-	length   time.Duration
+	round   int
+	rival   rival
+	setting temporalSetting
+	cells   []report.Cell
+	warmUp  time.Duration
+	length  time.Duration
 }
 
 // take starts the rival, measures its cells one after the other, proves that what
@@ -27,9 +26,7 @@ func (s *stack) take(ctx context.Context, t turn) (_ []report.Result, err error)
 	for _, c := range t.cells {
 		callers = max(callers, c.Callers)
 	}
-	p, err := s.openPlace(ctx, placeOptions{
-		name: s.nextName(t.rival.name), rival: t.rival, temporal: t.temporal, callers: callers,
-	})
+	p, err := s.openPlace(ctx, placeOptions{rival: t.rival, setting: t.setting, callers: callers})
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +54,9 @@ func (p *place) measure(ctx context.Context, t turn, c report.Cell) (report.Resu
 	}
 	patches = p.patches() - patches
 	after := p.costs()
+	if r.Stall, err = p.explain(ctx, r.Window); err != nil {
+		return report.Result{}, err
+	}
 	perPatch := func(before, after []report.Process) []report.Process {
 		for i := range after {
 			after[i].CPU = (after[i].CPU - before[i].CPU) / float64(patches)

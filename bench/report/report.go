@@ -23,6 +23,10 @@ type Window struct {
 	// PerSecond counts the patches that were answered within the span.
 	PerSecond float64 `json:"per_second"`
 	Patches   int     `json:"patches"`
+	// Slowest is the game whose request took longest, and Stall where its run stood
+	// still, when that was far out of line.
+	Slowest string `json:"slowest"`
+	Stall   string `json:"stall,omitempty"`
 }
 
 // Result is one window of one rival.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,6 +27,7 @@ func (r *Report) Write(out io.Writer) {
 		fmt.Fprintln(out, "\nLong windows")
 		r.writeSteady(out)
 	}
+	r.writeStalls(out)
 	fmt.Fprintf(out, "\nMemory and processor time, Temporal on %s, no delay\n", r.Plan.Blocks[0].Temporal)
 	r.writeUsage(out)
 	fmt.Fprintln(out, "\nOne patch, counted")
@@ -53,6 +55,22 @@ func (r *Report) writeTimes(out io.Writer, temporal string) {
 				middle(row.P50ToFloor, 1), spread(row.P50ToSaga, 1), spread(row.RateToSaga, 1), row.Patches)
 		}
 	})
+}
+
+// writeStalls tells where runs stood still that were far out of line.
+func (r *Report) writeStalls(out io.Writer) {
+	first := true
+	for _, result := range slices.Concat(r.Results, r.Steady) {
+		if result.Stall == "" {
+			continue
+		}
+		if first {
+			fmt.Fprintln(out, "\nStalls: the slowest request of a window, when it took more than ten times the median")
+			first = false
+		}
+		fmt.Fprintf(out, "temporal on %s, delay %s, %d callers, %s: %s\n",
+			result.Temporal, result.Delay, result.Callers, result.Rival, result.Stall)
+	}
 }
 
 func (r *Report) writeSteady(out io.Writer) {

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	temporallog "go.temporal.io/sdk/log"
+
+	"galaxy/gamemaster/bench/measure"
+	"galaxy/gamemaster/bench/report"
+)
+
+// A window whose slowest request took stalledFactor times the median, and longer
+// than stalledAfter, has a stall in it that is worth looking into.
+const (
+	stalledFactor = 10
+	stalledAfter  = time.Second
+)
+
+func stalled(latency measure.Latency) bool {
+	return latency.Max > stalledAfter && latency.Max > stalledFactor*latency.P50
+}
+
+// explain says where the slowest run of a game stood still; empty for a window
+// without a stall, and for a rival without Temporal.
+func (p *place) explain(ctx context.Context, w report.Window) (string, error) {
+	if p.temporal == nil || !stalled(w.Latency) {
+		return "", nil
+	}
+	connection, err := p.dialTemporal(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close()
+	workflowID := p.rival.workflowID(w.Slowest)
+	listed, err := connection.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
+		Query: fmt.Sprintf("WorkflowId = %q", workflowID),
+	})
+	if err != nil {
+		return "", err
+	}
+	var slowest *commonpb.WorkflowExecution
+	longest := time.Duration(-1)
+	for _, run := range listed.GetExecutions() {
+		if took := run.GetExecutionDuration().AsDuration(); took > longest {
+			longest, slowest = took, run.GetExecution()
+		}
+	}
+	if slowest == nil {
+		return "its run is not listed", nil
+	}
+	events, err := history(ctx, connection, workflowID, slowest.GetRunId())
+	if err != nil {
+		return "", err
+	}
+	gap := measure.LongestGap(events)
+	return fmt.Sprintf("%s between %s and %s, of a run of %s", gap.Length, gap.After, gap.Before, longest), nil
+}
+
+// dialTemporal connects to the place's server.
+func (p *place) dialTemporal(ctx context.Context) (client.Client, error) {
+	return client.DialContext(ctx, client.Options{
+		HostPort: p.temporal.Address(), Logger: temporallog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+	})
+}
+
+func history(ctx context.Context, c client.Client, workflowID, runID string) ([]*historypb.HistoryEvent, error) {
+	var events []*historypb.HistoryEvent
+	pages := c.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for pages.HasNext() {
+		event, err := pages.Next()
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, event)
+	}
+	return events, nil
+}
