@@ -17,6 +17,7 @@ import (
 	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
+	"galaxy/gamemaster/workflows"
 )
 
 // place is where one rival runs for one turn: a database, a Temporal server if it
@@ -62,11 +63,9 @@ func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, 
 	}
 	p.onClose(func() error { return os.RemoveAll(p.dir) })
 	if options.rival.workflowID != nil {
-		if p.temporal, err = s.startTemporal(ctx, options.setting, p.dir); err != nil {
+		if err := p.startTemporal(ctx, options.setting); err != nil {
 			return nil, err
 		}
-		// What it would still write is removed anyway.
-		p.onClose(p.temporal.Kill)
 	}
 	if p.manager, err = s.startManager(ctx, filepath.Join(p.dir, "rtmsim.log")); err != nil {
 		return nil, err
@@ -77,9 +76,7 @@ func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, 
 	if err := s.administer(ctx, "CREATE DATABASE "+p.database()+" TEMPLATE "+template); err != nil {
 		return nil, err
 	}
-	p.onClose(func() error {
-		return s.administer(context.WithoutCancel(ctx), "DROP DATABASE "+p.database()+" WITH (FORCE)")
-	})
+	p.onClose(func() error { return p.drop(ctx, p.database()) })
 	if err := p.layGames(ctx, options.callers*gamesPerCaller); err != nil {
 		return nil, err
 	}
@@ -91,6 +88,35 @@ func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, 
 		p.onClose(p.proxy.Close)
 	}
 	return p, p.startRival(ctx, databaseURL, options.callers)
+}
+
+// startTemporal starts a server with the settings of the dev stack but for those
+// of the setting.
+func (p *place) startTemporal(ctx context.Context, setting temporalSetting) (err error) {
+	options := devstack.TemporalOptions{
+		Headless: true, SearchAttributes: workflows.SearchAttributes(),
+		DynamicConfig: setting.dynamic, Metrics: true, Progress: p.stack.progress,
+	}
+	if setting.shards == 0 {
+		options.Dir = filepath.Join(p.dir, "temporal")
+	} else {
+		database := p.database() + "_temporal"
+		options.Database, options.Shards = p.stack.postgres.URL(database), setting.shards
+		for _, made := range []string{database, database + "_visibility"} {
+			p.onClose(func() error { return p.drop(ctx, made) })
+		}
+	}
+	if p.temporal, err = devstack.StartTemporal(ctx, options); err != nil {
+		return err
+	}
+	// What it would still write is removed anyway.
+	p.onClose(p.temporal.Kill)
+	return nil
+}
+
+// drop removes a database, whoever is still connected.
+func (p *place) drop(ctx context.Context, database string) error {
+	return p.stack.administer(context.WithoutCancel(ctx), "DROP DATABASE IF EXISTS "+database+" WITH (FORCE)")
 }
 
 func (p *place) database() string { return "bench_" + strings.ReplaceAll(p.name, "-", "_") }

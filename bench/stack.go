@@ -15,7 +15,6 @@ import (
 
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/migrations"
-	"galaxy/gamemaster/workflows"
 )
 
 // versions are what games alternate between; fromVersion is what they begin on.
@@ -130,7 +129,10 @@ func insertGames(ctx context.Context, connection *pgx.Conn, prefix string, n int
 type temporalSetting struct {
 	name string
 	// dynamic is the server's dynamic configuration, over that of the dev stack.
-	dynamic map[string]string
+	dynamic map[string]any
+	// shards has it keep its data in the bench's own Postgres, in so many history
+	// shards; zero is SQLite.
+	shards int
 }
 
 // temporalSettings are the ways that are measured; the first is the one that the
@@ -138,18 +140,10 @@ type temporalSetting struct {
 func temporalSettings() []temporalSetting {
 	return []temporalSetting{
 		{name: "sqlite"},
-		// What a dev server does unless it is told otherwise.
-		{name: "sqlite, 20 polls/s", dynamic: map[string]string{"history.transferProcessorMaxPollRPS": "20"}},
+		// As a dev server does unless it is told otherwise.
+		{name: "sqlite, 20 polls/s", dynamic: map[string]any{"history.transferProcessorMaxPollRPS": nil}},
+		{name: "postgres, 4 shards", shards: 4},
 	}
-}
-
-// startTemporal starts a server with the settings of the dev stack, which keeps
-// its data in dir.
-func (s *stack) startTemporal(ctx context.Context, setting temporalSetting, dir string) (*devstack.Temporal, error) {
-	return devstack.StartTemporal(ctx, devstack.TemporalOptions{
-		Dir: filepath.Join(dir, "temporal"), Headless: true, SearchAttributes: workflows.SearchAttributes(),
-		DynamicConfig: setting.dynamic, Metrics: true, Progress: s.progress,
-	})
 }
 
 // administer runs one statement that works on whole databases.

@@ -2,10 +2,12 @@ package devstack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,6 +46,19 @@ type TemporalOptions struct {
 	// Dir keeps everything in the file temporal.sqlite there; created when
 	// missing. Empty keeps it in memory.
 	Dir string
+	// Database keeps everything in Postgres instead: the URL of a database of
+	// its own, and beside it one with "_visibility" after its name. Both are
+	// created when missing. The URL may carry the password, which is not shown
+	// to other users of the machine.
+	Database string
+	// Shards is the number of history shards of a new Database. It is fixed for
+	// the database's life: another one is an error. 0 means what the database
+	// has, or the server's own choice.
+	Shards int
+	// DynamicConfig has settings of the server by key, such as
+	// "history.transferProcessorMaxPollRPS". They go before those that the dev
+	// stack has for itself; nil leaves one to the server's own default.
+	DynamicConfig map[string]any
 	// Address is the host:port of the gRPC frontend; the host must be an IP
 	// address or localhost. Empty means a free loopback port.
 	Address string
@@ -59,9 +74,6 @@ type TemporalOptions struct {
 	// ready. On an existing database missing ones are added; a changed type is
 	// an error.
 	SearchAttributes map[string]string
-	// DynamicConfig holds settings of the server, names to values; they win over
-	// our own.
-	DynamicConfig map[string]string
 	// Metrics has the server serve its Prometheus metrics on a free port of the
 	// host of Address; it takes our own server.
 	Metrics bool
@@ -194,13 +206,17 @@ func startTemporalOnce(ctx context.Context, binary string, o TemporalOptions) (*
 	if err != nil {
 		return nil, err
 	}
+	database, secret, err := temporalDatabase(o)
+	if err != nil {
+		return nil, err
+	}
 	t.process, err = startProcess(processOptions{
 		Name: "temporal",
 		Path: binary,
-		Args: args,
+		Args: append(args, database...),
 		// Where the kernel has no death signal, the server watches for its
 		// parent's end itself.
-		Env:    append(os.Environ(), "TEMPORALD_PARENT="+strconv.Itoa(os.Getpid())),
+		Env:    slices.Concat(os.Environ(), secret, []string{"TEMPORALD_PARENT=" + strconv.Itoa(os.Getpid())}),
 		Output: o.Log,
 	})
 	if err != nil {
@@ -253,10 +269,35 @@ func temporalArgs(t *Temporal, o TemporalOptions) ([]string, error) {
 	for _, name := range slices.Sorted(maps.Keys(o.SearchAttributes)) {
 		args = append(args, "--search-attribute", name+"="+o.SearchAttributes[name])
 	}
-	for _, name := range slices.Sorted(maps.Keys(o.DynamicConfig)) {
-		args = append(args, "--dynamic-config-value", name+"="+o.DynamicConfig[name])
+	for _, key := range slices.Sorted(maps.Keys(o.DynamicConfig)) {
+		value, err := json.Marshal(o.DynamicConfig[key])
+		if err != nil {
+			return nil, fmt.Errorf("temporal: setting %s: %w", key, err)
+		}
+		args = append(args, "--dynamic-config-value", key+"="+string(value))
 	}
 	return args, nil
+}
+
+// temporalDatabase returns the flags of a server on Postgres, which the official
+// CLI refuses, and the password as part of the environment: everybody on the
+// machine can read a process's arguments.
+func temporalDatabase(o TemporalOptions) (args, secret []string, err error) {
+	if o.Shards != 0 {
+		args = append(args, "--shards", strconv.Itoa(o.Shards))
+	}
+	if o.Database == "" {
+		return args, nil, nil
+	}
+	location, err := url.Parse(o.Database)
+	if err != nil { // it would repeat the URL
+		return nil, nil, errors.New("temporal: the database's URL cannot be read")
+	}
+	if password, given := location.User.Password(); given {
+		secret = append(secret, "PGPASSWORD="+password)
+		location.User = url.User(location.User.Username())
+	}
+	return append(args, "--db-url", location.String()), secret, nil
 }
 
 // temporalEnded explains a server that ended before it was ready. A taken port is

@@ -72,7 +72,7 @@ func TestTemporalRunsWorkflows(t *testing.T) {
 // when they are asked for.
 func TestTemporalSettingsAndMetrics(t *testing.T) {
 	server := startTemporal(t, devstack.TemporalOptions{
-		Metrics: true, DynamicConfig: map[string]string{"frontend.WorkflowPauseEnabled": "false"},
+		Metrics: true, DynamicConfig: map[string]any{"frontend.WorkflowPauseEnabled": false},
 	})
 	require.NotContains(t, httpBody(t, server.UIURL()+"/api/v1/namespaces/default"), "workflowPause")
 	require.Contains(t, httpBody(t, server.MetricsURL()), "service_requests")
@@ -83,10 +83,12 @@ func TestTemporalSettingsAndMetrics(t *testing.T) {
 // a search attribute that came later.
 func TestTemporalFileSurvivesKill(t *testing.T) {
 	// Blanks and per cents have a meaning in the database's name.
-	dir := t.TempDir() + "/a b%20c"
-	options := devstack.TemporalOptions{
-		Dir: dir, Headless: true, SearchAttributes: map[string]string{"GameID": "Keyword"},
-	}
+	requireSurvivesKill(t, devstack.TemporalOptions{Dir: t.TempDir() + "/a b%20c", Headless: true})
+}
+
+func requireSurvivesKill(t *testing.T, options devstack.TemporalOptions) {
+	t.Helper()
+	options.SearchAttributes = map[string]string{"GameID": "Keyword"}
 	server := startTemporal(t, options)
 	require.Empty(t, server.UIURL(), "headless")
 	c := temporalClient(t, server, "default")
@@ -119,7 +121,7 @@ func TestTemporalFileSurvivesKill(t *testing.T) {
 	_, err = c.ExecuteWorkflow(t.Context(), temporalStart("later", keyStage.ValueSet("canary")), greet, "later")
 	require.NoError(t, err)
 	requireFound(t, c, `Stage = "canary"`, "later")
-	require.NoError(t, again.Close(), "a graceful stop of a server with a file")
+	require.NoError(t, again.Close(), "a graceful stop of a server that keeps its data")
 }
 
 // What would spoil an existing database is refused, with the reason in the error.
@@ -137,6 +139,29 @@ func TestTemporalRefusesMisuseOfFile(t *testing.T) {
 		Dir: dir, Headless: true, SearchAttributes: map[string]string{"GameID": "Int"},
 	})
 	require.ErrorContains(t, err, "search attribute GameID is Keyword in the database, not Int")
+}
+
+// The settings that the dev stack has for itself can be set otherwise, and put
+// back to the server's own defaults.
+func TestTemporalSettings(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings map[string]any
+		pause    bool
+	}{
+		"the dev stack's":   {nil, true},
+		"set otherwise":     {map[string]any{"frontend.workflowPauseEnabled": false}, false},
+		"the server's own":  {map[string]any{"frontend.WorkflowPauseEnabled": nil}, false},
+		"others left alone": {map[string]any{"history.transferProcessorMaxPollRPS": 20}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := startTemporal(t, devstack.TemporalOptions{Headless: true, DynamicConfig: test.settings})
+			c := temporalClient(t, server, "default")
+			described, err := c.WorkflowService().DescribeNamespace(t.Context(),
+				&workflowservice.DescribeNamespaceRequest{Namespace: "default"})
+			require.NoError(t, err)
+			require.Equal(t, test.pause, described.NamespaceInfo.Capabilities.WorkflowPause)
+		})
+	}
 }
 
 // A taken port is named, with the part of the server that wanted it.

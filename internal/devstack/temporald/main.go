@@ -4,7 +4,8 @@
 // go.mod. It answers to the part of the command line of "temporal server start-dev" that a test suite or a person at a
 // terminal uses, so either program can stand in for the other.
 //
-// It is not for production: one history shard, no authentication, SQLite.
+// It keeps its state in memory, in a SQLite file or, with --db-url, in Postgres, where it has several history shards.
+// It is not for production: one process, no authentication.
 package main
 
 import (
@@ -70,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	<-ctx.Done()
-	if opts.dbFile == "" {
+	if opts.inMemory() {
 		return nil // whatever a graceful stop would save, one or two seconds later, is thrown away anyway
 	}
 	return stopServer()

@@ -21,9 +21,9 @@ import (
 const clusterName = "active"
 
 // dynamicDefaults are the settings in which a server of one shard and one user differs from a cluster. Each can be
-// overridden by --dynamic-config-value.
+// overridden by --dynamic-config-value, and with the value null left to the server's own default.
 var dynamicDefaults = map[string]any{
-	// The queue processors poll 20 times a second per shard. A cluster has hundreds of shards; with one shard every
+	// The queue processors poll 20 times a second per shard. A cluster has hundreds of shards; with one or few every
 	// hand-over of a task would wait up to 50 ms, and five activities in a row take half a second instead of 50 ms.
 	"history.transferProcessorMaxPollRPS":   2000,
 	"history.timerProcessorMaxPollRPS":      2000,
@@ -95,6 +95,10 @@ func dynamicConfig(o *options) dynamicconfig.StaticClient {
 		values[dynamicconfig.MakeKey(key)] = value
 	}
 	for key, value := range o.dynamicConfig {
+		if value == nil {
+			delete(values, dynamicconfig.MakeKey(key))
+			continue
+		}
 		values[dynamicconfig.MakeKey(key)] = value
 	}
 	return values

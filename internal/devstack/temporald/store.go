@@ -23,20 +23,25 @@ import (
 
 // store is the database the server runs on.
 type store struct {
-	conf *config.SQL
-	lock *flock.Flock // held while this process owns the database file; nil in memory
+	conf       *config.SQL
+	visibility *config.SQL // where lists and searches look; with SQLite the same database
+	shards     int32
+	unlock     func() // gives the database free that this process owns; nil in memory
 }
 
 // openStore makes the database ready: schema, namespaces and search attributes are in it before the server starts,
 // because the server caches all three.
 func openStore(o *options) (*store, error) {
-	st := &store{conf: memoryConfig(o)}
-	if o.dbFile != "" {
-		conf, lock, err := openFile(o)
-		if err != nil {
-			return nil, err
-		}
-		st.conf, st.lock = conf, lock
+	open := openMemory
+	switch {
+	case o.dbURL != nil:
+		open = openPostgres
+	case o.dbFile != "":
+		open = openFile
+	}
+	st, err := open(o)
+	if err != nil {
+		return nil, err
 	}
 	if err := ensureNamespaces(context.Background(), st.conf, o); err != nil {
 		st.close()
@@ -45,49 +50,54 @@ func openStore(o *options) (*store, error) {
 	return st, nil
 }
 
-// close gives the database file free. The connections end with the process; the SQLite plugin never closes its own.
+// close gives the database free. The other connections end with the process; the SQLite plugin never closes its own.
 func (st *store) close() {
-	if st.lock != nil {
-		_ = st.lock.Unlock()
+	if st.unlock != nil {
+		st.unlock()
 	}
 }
 
 func (st *store) persistence() config.Persistence {
-	const name = "sqlite"
+	const history, visibility = "history", "visibility"
 	return config.Persistence{
-		DefaultStore:     name,
-		VisibilityStore:  name,
-		NumHistoryShards: 1,
-		DataStores:       map[string]config.DataStore{name: {SQL: st.conf}},
+		DefaultStore:     history,
+		VisibilityStore:  visibility,
+		NumHistoryShards: st.shards,
+		DataStores:       map[string]config.DataStore{history: {SQL: st.conf}, visibility: {SQL: st.visibility}},
 	}
 }
 
-// memoryConfig names a shared in-memory database at random. The plugin lays its schema by itself.
-func memoryConfig(o *options) *config.SQL {
+// sqliteStore has one shard: SQLite writes one transaction at a time, whoever waits in line.
+func sqliteStore(conf *config.SQL, unlock func()) *store {
+	return &store{conf: conf, visibility: conf, shards: 1, unlock: unlock}
+}
+
+// openMemory names a shared in-memory database at random. The plugin lays its schema by itself.
+func openMemory(o *options) (*store, error) {
 	attributes := map[string]string{"mode": "memory", "cache": "shared"}
 	maps.Copy(attributes, o.pragmas)
-	return &config.SQL{
+	return sqliteStore(&config.SQL{
 		PluginName:        sqlite.PluginName,
 		DatabaseName:      "temporald-" + strconv.FormatUint(rand.Uint64(), 36),
 		ConnectAttributes: attributes,
-	}
+	}, nil), nil
 }
 
 // openFile locks the file against a second server, which SQLite alone would let in to corrupt the first one's view, and
 // lays the schema when it is missing. The write-ahead log with synchronous=normal keeps every commit through a kill of
 // the process; only a power cut can lose the last ones.
-func openFile(o *options) (*config.SQL, *flock.Flock, error) {
+func openFile(o *options) (*store, error) {
 	path, err := filepath.Abs(o.dbFile)
 	if err != nil {
-		return nil, nil, fmt.Errorf("database file: %w", err)
+		return nil, fmt.Errorf("database file: %w", err)
 	}
 	lock := flock.New(path + ".lock")
 	locked, err := lock.TryLock()
 	if err != nil {
-		return nil, nil, fmt.Errorf("locking database file: %w", err)
+		return nil, fmt.Errorf("locking database file: %w", err)
 	}
 	if !locked {
-		return nil, nil, fmt.Errorf("database file %s is in use by another server", path)
+		return nil, fmt.Errorf("database file %s is in use by another server", path)
 	}
 	attributes := map[string]string{"mode": "rwc", "journal_mode": "wal", "synchronous": "normal"}
 	maps.Copy(attributes, o.pragmas)
@@ -99,9 +109,9 @@ func openFile(o *options) (*config.SQL, *flock.Flock, error) {
 	}
 	if err := ensureSchema(context.Background(), conf.DatabaseName); err != nil {
 		_ = lock.Unlock()
-		return nil, nil, fmt.Errorf("database file %s: %w", path, err)
+		return nil, fmt.Errorf("database file %s: %w", path, err)
 	}
-	return conf, lock, nil
+	return sqliteStore(conf, func() { _ = lock.Unlock() }), nil
 }
 
 // ensureSchema lays the schema in one transaction, so that a process killed half-way leaves an empty file and not half
