@@ -64,9 +64,10 @@ func parseOptions(args []string) (options, error) {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	short := set.Bool("short", false, "a minute's run that uses every part and measures nothing well")
 	full := set.Bool("full", false, "the whole cross product")
-	asJSON := set.Bool("json", false, "print everything as JSON instead of tables")
+	asJSON := set.Bool("json", false, "print everything as JSON, and the tables to standard error")
 	strict := set.Bool("strict", false, "end with an error when a ratio is missed")
 	only := set.String("only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
+	on := set.String("temporal", "", "regular expression of the `settings` of Temporal to measure; the ratios are of the first")
 	rounds := set.Int("rounds", 0, "how often each rival is on turn")
 	window := set.Duration("window", 0, "how long each window is")
 	steady := set.Duration("steady", 0, "measure the product at 8 callers for that long at a stretch as well")
@@ -78,6 +79,10 @@ func parseOptions(args []string) (options, error) {
 		fmt.Fprintln(set.Output(), "rivals:")
 		for _, r := range allRivals() {
 			fmt.Fprintf(set.Output(), "  %-18s %s\n", r.name, r.about)
+		}
+		fmt.Fprintln(set.Output(), "settings of Temporal:")
+		for _, setting := range temporalSettings() {
+			fmt.Fprintf(set.Output(), "  %s\n", setting.name)
 		}
 	}
 	if err := set.Parse(args); err != nil {
@@ -95,6 +100,9 @@ func parseOptions(args []string) (options, error) {
 		o.plan = fullPlan(chosen)
 	default:
 		o.plan = usualPlan(chosen)
+	}
+	if o.plan.blocks, err = chooseBlocks(o.plan.blocks, *on); err != nil {
+		return options{}, err
 	}
 	override(&o.plan.rounds, *rounds)
 	override(&o.plan.length, *window)
@@ -121,6 +129,18 @@ func chooseRivals(only string) ([]rival, error) {
 	})
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("-only: no rival is called %q", only)
+	}
+	return chosen, nil
+}
+
+func chooseBlocks(blocks []block, on string) ([]block, error) {
+	pattern, err := regexp.Compile(on)
+	if err != nil {
+		return nil, fmt.Errorf("-temporal: %w", err)
+	}
+	chosen := slices.DeleteFunc(blocks, func(b block) bool { return !pattern.MatchString(b.setting.name) })
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("-temporal: no setting that is to be measured is called %q", on)
 	}
 	return chosen, nil
 }
@@ -152,9 +172,9 @@ func (o options) print(out io.Writer, r *report.Report) error {
 		if err := encoder.Encode(r); err != nil {
 			return err
 		}
-	} else {
-		r.Write(out)
+		out = os.Stderr
 	}
+	r.Write(out)
 	if o.strict && r.Missed() {
 		return errors.New("a ratio was missed")
 	}
