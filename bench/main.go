@@ -22,8 +22,9 @@ import (
 // serveCommand is the subcommand by which this program is a rival's process.
 const serveCommand = "serve"
 
-// server serves one process of a rival until ctx ends.
-type server func(ctx context.Context) error
+// server serves one process of a rival until ctx ends, and says to out when it is
+// ready.
+type server func(ctx context.Context, out io.Writer) error
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string) error {
 		if !known {
 			return fmt.Errorf("no server %q", args[1])
 		}
-		return serve(ctx)
+		return serve(ctx, os.Stdout)
 	}
 	o, err := parseOptions(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -145,23 +146,34 @@ func chooseBlocks(blocks []block, on string) ([]block, error) {
 	return chosen, nil
 }
 
-// run measures what the plan says and prints it.
-func (o options) run(ctx context.Context) (err error) {
+// run measures what the plan says and prints it; of a run that failed or was
+// stopped, what there is by then.
+func (o options) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.plan.timeout, fmt.Errorf("it took longer than %s", o.plan.timeout))
 	defer cancel()
 	r := report.New(o.plan.told())
-	s, err := startStack(ctx, o.plan.fleet, os.Stderr)
-	if err == nil {
-		defer func() { err = errors.Join(err, s.close()) }()
-		err = s.measureAll(ctx, o.plan, r)
+	err := o.measure(ctx, r)
+	if err != nil && ctx.Err() != nil {
+		// All else follows from it.
+		err = context.Cause(ctx)
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	if err != nil && len(r.Results) == 0 {
 		return err
 	}
-	return o.print(os.Stdout, r)
+	if err != nil {
+		r.Incomplete = err.Error()
+	}
+	return errors.Join(err, o.print(os.Stdout, r))
+}
+
+// measure starts what all rivals share, and measures on it.
+func (o options) measure(ctx context.Context, r *report.Report) (err error) {
+	s, err := startStack(ctx, o.plan.fleet, os.Stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return s.measureAll(ctx, o.plan, r)
 }
 
 func (o options) print(out io.Writer, r *report.Report) error {

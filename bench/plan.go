@@ -48,7 +48,7 @@ var callerCounts = []int{1, 8, 32, 128}
 func shortPlan(rivals []rival) plan {
 	setting := temporalSettings()[0]
 	return plan{
-		rounds: 1, warmUp: time.Second, length: 2 * time.Second, fleet: 100, timeout: 5 * time.Minute,
+		rounds: 1, warmUp: time.Second / 2, length: time.Second, fleet: 100, timeout: 5 * time.Minute,
 		blocks: []block{{setting, rivals, cells(setting, []int{1, 8}, 0)}},
 	}
 }

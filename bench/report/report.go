@@ -93,6 +93,9 @@ type Block struct {
 
 // Report is everything that a run came to, as -json prints it.
 type Report struct {
+	// Incomplete says why not all of the plan was measured.
+	Incomplete string `json:"incomplete,omitempty"`
+
 	Machine machine  `json:"machine"`
 	Plan    Plan     `json:"plan"`
 	Results []Result `json:"results"`

@@ -13,6 +13,9 @@ import (
 
 // Write prints the tables.
 func (r *Report) Write(out io.Writer) {
+	if r.Incomplete != "" {
+		fmt.Fprintf(out, "INCOMPLETE: %s\n", r.Incomplete)
+	}
 	fmt.Fprintf(out, "%s, %d CPUs, %s, %s; %d rounds, windows of %s behind %s of warm-up, %d other games\n",
 		r.Machine.OS, r.Machine.CPUs, r.Machine.Go, r.Machine.When.Format(time.DateTime), r.Plan.Rounds, r.Plan.Length, r.Plan.WarmUp, r.Plan.Fleet)
 	if loads := measure.SpreadOf(r.Machine.Load); loads.N > 0 {

@@ -10,9 +10,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
-	"os"
 	"time"
 )
 
@@ -40,9 +40,9 @@ const (
 	drain = 2 * time.Second
 )
 
-// serveDoor answers patches until ctx ends. The address goes to standard output,
-// which tells whoever started the process that it is ready.
-func serveDoor(ctx context.Context, p patcher) error {
+// serveDoor answers patches until ctx ends. The address goes to out, which tells
+// whoever started it that it is ready.
+func serveDoor(ctx context.Context, out io.Writer, p patcher) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func serveDoor(ctx context.Context, p patcher) error {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	fmt.Fprintf(os.Stdout, "listening on http://%s\n", listener.Addr())
+	fmt.Fprintf(out, "listening on http://%s\n", listener.Addr())
 	select {
 	case err := <-served:
 		return err

@@ -3,18 +3,19 @@ package rivals
 import (
 	"context"
 	"errors"
+	"io"
 )
 
 // ServeFloor serves the specification's synchronous service. Nothing of it
 // survives the process: a crash between the recreate and the update leaves record
 // and container apart, and nobody is told. It is as fast as these steps can be.
-func ServeFloor(ctx context.Context) error {
+func ServeFloor(ctx context.Context, out io.Writer) error {
 	p, err := openParts(ctx)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	return serveDoor(ctx, floor{p})
+	return serveDoor(ctx, out, floor{p})
 }
 
 type floor struct{ *parts }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"time"
@@ -85,8 +86,8 @@ func riverConfig(cooldown time.Duration) *river.Config {
 
 // ServeQueueWorker returns a server that works on the sagas. It lays River's schema
 // and its own.
-func ServeQueueWorker(cooldown time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
+func ServeQueueWorker(cooldown time.Duration) func(context.Context, io.Writer) error {
+	return func(ctx context.Context, out io.Writer) error {
 		p, err := openParts(ctx)
 		if err != nil {
 			return err
@@ -111,7 +112,7 @@ func ServeQueueWorker(cooldown time.Duration) func(context.Context) error {
 		if err := client.Start(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
-		fmt.Fprintln(os.Stdout, "working")
+		fmt.Fprintln(out, "working")
 		<-ctx.Done()
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 		defer cancel()

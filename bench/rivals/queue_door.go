@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -21,8 +22,8 @@ const lookAgain = time.Second
 
 // ServeQueueAPI returns a server of the queue's door: it inserts a saga with its
 // job, and waits until its end is told.
-func ServeQueueAPI(cooldown time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
+func ServeQueueAPI(cooldown time.Duration) func(context.Context, io.Writer) error {
+	return func(ctx context.Context, out io.Writer) error {
 		pool, err := openRiver(ctx)
 		if err != nil {
 			return err
@@ -47,7 +48,7 @@ func ServeQueueAPI(cooldown time.Duration) func(context.Context) error {
 		ctx, cancel := context.WithCancelCause(ctx)
 		defer cancel(nil)
 		listening.Go(func() { cancel(door.listen(ctx, connection)) })
-		err = serveDoor(ctx, door)
+		err = serveDoor(ctx, out, door)
 		if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 			err = errors.Join(err, cause)
 		}

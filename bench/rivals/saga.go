@@ -109,18 +109,18 @@ func lasting(err error) error {
 func dialSaga() (client.Client, error) {
 	return client.Dial(client.Options{
 		HostPort: os.Getenv("TEMPORAL_ADDRESS"),
-		Logger:   temporallog.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
+		Logger:   temporallog.NewStructuredLogger(slog.New(slog.DiscardHandler)),
 	})
 }
 
 // ServeSagaAPI serves the saga's door: it starts a run and waits for its result.
-func ServeSagaAPI(ctx context.Context) error {
+func ServeSagaAPI(ctx context.Context, out io.Writer) error {
 	c, err := dialSaga()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return serveDoor(ctx, sagaDoor{c})
+	return serveDoor(ctx, out, sagaDoor{c})
 }
 
 type sagaDoor struct{ client client.Client }
@@ -140,7 +140,7 @@ func (d sagaDoor) patch(ctx context.Context, gameID, version string) (Answer, er
 }
 
 // ServeSagaWorker works on the saga's runs with the worker's defaults.
-func ServeSagaWorker(ctx context.Context) error {
+func ServeSagaWorker(ctx context.Context, out io.Writer) error {
 	p, err := openParts(ctx)
 	if err != nil {
 		return err
@@ -158,7 +158,7 @@ func ServeSagaWorker(ctx context.Context) error {
 		return err
 	}
 	defer w.Stop()
-	fmt.Fprintln(os.Stdout, "working")
+	fmt.Fprintln(out, "working")
 	<-ctx.Done()
 	return nil
 }
