@@ -15,6 +15,8 @@ type plan struct {
 	steady time.Duration
 	// fleet is how many other games are in the database.
 	fleet int
+	// product is the gamemaster to measure; empty is the one of this checkout.
+	product string
 	// timeout ends it all.
 	timeout time.Duration
 	// blocks are measured one after the other; within one the rivals take turns.

@@ -42,10 +42,10 @@ type stack struct {
 	closers []func() error
 }
 
-// startStack builds the product and starts Postgres. Whatever it started is
-// stopped again when it fails.
-func startStack(ctx context.Context, fleet int, progress io.Writer) (_ *stack, err error) {
-	s := &stack{progress: progress}
+// startStack starts Postgres, and builds the product unless another program is
+// given. Whatever it started is stopped again when it fails.
+func startStack(ctx context.Context, p plan, progress io.Writer) (_ *stack, err error) {
+	s := &stack{product: p.product, progress: progress}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -62,15 +62,17 @@ func startStack(ctx context.Context, fleet int, progress io.Writer) (_ *stack, e
 	if err := os.Chmod(s.dir, 0o711); err != nil {
 		return nil, err
 	}
-	if err := s.build(ctx); err != nil {
-		return nil, err
+	if s.product == "" {
+		if err := s.build(ctx); err != nil {
+			return nil, err
+		}
 	}
 	s.postgres, err = devstack.StartPostgres(ctx, devstack.PostgresOptions{Dir: filepath.Join(s.dir, "postgres"), Progress: progress})
 	if err != nil {
 		return nil, err
 	}
 	s.onClose(s.postgres.Close)
-	return s, s.makeTemplate(ctx, fleet)
+	return s, s.makeTemplate(ctx, p.fleet)
 }
 
 // build builds the gamemaster of this checkout, in its own module: what it is

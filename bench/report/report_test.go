@@ -12,14 +12,19 @@ import (
 )
 
 // result is a window in which half the requests took p50 and the slowest p99.
-func result(round int, rival string, c report.Cell, p50, p99 time.Duration, rate float64) report.Result {
+func result(round int, rival string, c report.Cell, times latency, rate float64) report.Result {
 	return report.Result{
 		Round: round, Rival: rival, Cell: c,
-		Window:    report.Window{Latency: measure.Latency{N: 10, P50: p50, P95: p99, P99: p99, Max: p99}, PerSecond: rate, Patches: 10},
+		Window: report.Window{
+			Latency:   measure.Latency{N: 10, P50: times.p50, P95: times.p99, P99: times.p99, Max: times.p99},
+			PerSecond: rate, Patches: 10,
+		},
 		Processes: []report.Process{{Role: "worker", CPU: 0.002, RSS: 32 << 20, PeakRSS: 64 << 20}},
 		Servers:   []report.Process{{Role: "postgres", CPU: 0.001}},
 	}
 }
+
+type latency struct{ p50, p99 time.Duration }
 
 // sample is a report of two rounds, the second of which was twice as slow.
 func sample() *report.Report {
@@ -32,13 +37,13 @@ func sample() *report.Report {
 	})
 	for round, factor := range []time.Duration{1, 2} {
 		r.Results = append(r.Results,
-			result(round, "floor", one, factor*4*time.Millisecond, 9*time.Millisecond, 200),
-			result(round, "saga", one, factor*40*time.Millisecond, 90*time.Millisecond, 20),
-			result(round, "ours", one, factor*16*time.Millisecond, 30*time.Millisecond, 50),
-			result(round, "floor", slow, factor*200*time.Millisecond, 210*time.Millisecond, 5),
-			result(round, "ours", slow, factor*250*time.Millisecond, 300*time.Millisecond, 4),
-			result(round, "saga", many, factor*time.Second, 2*time.Second, 40),
-			result(round, "ours", many, factor*time.Second, 2*time.Second, 100),
+			result(round, "floor", one, latency{factor * 4 * time.Millisecond, 9 * time.Millisecond}, 200),
+			result(round, "saga", one, latency{factor * 40 * time.Millisecond, 90 * time.Millisecond}, 20),
+			result(round, "ours", one, latency{factor * 16 * time.Millisecond, 30 * time.Millisecond}, 50),
+			result(round, "floor", slow, latency{factor * 200 * time.Millisecond, 210 * time.Millisecond}, 5),
+			result(round, "ours", slow, latency{factor * 250 * time.Millisecond, 300 * time.Millisecond}, 4),
+			result(round, "saga", many, latency{factor * time.Second, 2 * time.Second}, 40),
+			result(round, "ours", many, latency{factor * time.Second, 2 * time.Second}, 100),
 		)
 	}
 	r.Costs = []report.Cost{{Rival: "ours", Statements: 8, RoundTrips: 8, Events: 18, Actions: 5.5, Heartbeats: 1}}
@@ -65,7 +70,7 @@ func TestRatios(t *testing.T) {
 	require.True(t, r.Missed())
 
 	calm := report.Cell{Temporal: "sqlite", Callers: 8}
-	r.Steady = []report.Result{result(0, "ours", calm, time.Millisecond, 5*time.Millisecond, 1)}
+	r.Steady = []report.Result{result(0, "ours", calm, latency{time.Millisecond, 5 * time.Millisecond}, 1)}
 	r.SumUp()
 	require.Equal(t, "ok", r.Ratios[len(r.Ratios)-1].Verdict)
 }
