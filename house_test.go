@@ -122,6 +122,7 @@ func rooms() []room {
 		{path: "internal/drill/planted"},
 		{path: "internal/e2e"},
 		{path: "internal/browser"},
+		{path: "internal/promtool"},
 		{path: "internal/cli", inside: []string{"..."}, outside: []string{"..."}},
 	}
 }

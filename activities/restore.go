@@ -61,6 +61,7 @@ func (a *Activities) RestoreContainer(ctx context.Context, input RestoreContaine
 	if err != nil {
 		return RestoreContainerResult{}, failed(ctx, op, err)
 	}
+	undo.RunID = runID(ctx)
 	return RestoreContainerResult{
 		Undo: undo, Stands: input.RotationTried && patch.Stands(input.Plan, undo), Attempt: attempt(ctx),
 	}, nil

@@ -38,7 +38,7 @@ type fakePatcher struct {
 	// steer answers all three ways of steering.
 	steer func(context.Context, string, patch.Command) (patch.Handle, error)
 	list  func(context.Context, patch.OpenQuery) (patch.OpenPage, error)
-	past  func(history.Ref, int) (history.Run, []byte, error)
+	past  func(context.Context, history.Ref, int) (history.Run, []byte, error)
 
 	mu         sync.Mutex
 	starts     []patch.Request
@@ -112,9 +112,9 @@ func (fake *fakePatcher) steered(ctx context.Context, patchID string, command pa
 	return handleFor(patchID), nil
 }
 
-func (fake *fakePatcher) History(_ context.Context, run history.Ref, most int) (history.Run, []byte, error) {
+func (fake *fakePatcher) History(ctx context.Context, run history.Ref, most int) (history.Run, []byte, error) {
 	if fake.past != nil {
-		return fake.past(run, most)
+		return fake.past(ctx, run, most)
 	}
 	return history.Run{}, nil, history.ErrNotFound
 }

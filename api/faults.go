@@ -61,6 +61,9 @@ func patcherFault(doing string, err error) *problem {
 		return refusal(codeInDoubt, "whether container and record are in line is not known; retry the patch, or abandon it")
 	case errors.Is(err, patch.ErrNotInDoubt):
 		return refusal(codeNotInDoubt, "the patch goes on by itself, look at it to see where it is")
+	case errors.Is(err, patch.ErrPaused):
+		// Not a refusal for good: it is taken once the run is unpaused.
+		return refusal(patch.CodeServiceUnavailable, "the run of the patch is paused in Temporal: nothing was decided, unpause it there first")
 	case refused && reason.Code == patch.CodeInvalidRequest && reason.Field == "page_token":
 		return mend("cursor", errCursor.Error())
 	case refused && reason.Code != patch.CodeServiceUnavailable:

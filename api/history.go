@@ -38,11 +38,16 @@ func (server *Server) GetPatchHistory(
 	if err != nil {
 		return nil, unavailable("list the histories", err)
 	}
-	runID, err := server.runOf(ctx, request, kept)
+	asking, done := partOfTheTime(ctx, kept)
+	defer done()
+	runID, err := server.runOf(asking, request, kept)
 	if err != nil {
 		return nil, err
 	}
-	run, document, err := server.historyOf(ctx, request.PatchID, runID, kept)
+	run, document, err := server.fromTemporal(asking, request.PatchID, runID)
+	if err != nil {
+		run, document, err = server.fromExport(ctx, request.PatchID, runID, kept, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -101,19 +106,33 @@ func (server *Server) runOf(
 	return "", noHistory()
 }
 
-// historyOf reads a run of the patch where it is.
-func (server *Server) historyOf(
-	ctx context.Context, patchID, runID string, kept []history.Run,
-) (history.Run, []byte, error) {
+// partOfTheTime is the context for what is asked of Temporal: where something is
+// kept, one that leaves time to read it, since a Temporal that hangs answers
+// nothing at all.
+func partOfTheTime(ctx context.Context, kept []history.Run) (context.Context, context.CancelFunc) {
+	if len(kept) == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, lookTimeout)
+}
+
+// fromTemporal reads a run of the patch from Temporal.
+func (server *Server) fromTemporal(ctx context.Context, patchID, runID string) (history.Run, []byte, error) {
 	gameID, _ := patch.GameOf(patchID)
 	run, document, err := server.patcher.History(ctx, history.Ref{WorkflowID: patch.WorkflowID(gameID), RunID: runID}, maxHistory)
 	if err == nil && run.PatchID != patchID {
 		// A run of another patch of the game.
 		err = history.ErrNotFound
 	}
-	if err == nil {
-		return run, document, nil
-	}
+	return run, document, err
+}
+
+// fromExport reads a run of the patch, which Temporal did not tell of for the
+// reason asked, from its export. The error is a problem.
+func (server *Server) fromExport(
+	ctx context.Context, patchID, runID string, kept []history.Run, asked error,
+) (run history.Run, document []byte, err error) {
+	err = asked
 	if i := slices.IndexFunc(kept, func(run history.Run) bool { return run.RunID == runID }); i >= 0 {
 		run = kept[i]
 		document, err = server.histories.ReadHistory(ctx, patchID, runID, maxHistory)

@@ -1,10 +1,12 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -64,7 +66,7 @@ func TestHistoryIsReadWhereItIs(t *testing.T) {
 			handle := handleFor(somePatch)
 			handle.RunID = "run-1"
 			h.patcher.look = viewing(patch.View{Handle: handle}, row.looked)
-			h.patcher.past = func(ref history.Ref, most int) (history.Run, []byte, error) {
+			h.patcher.past = func(_ context.Context, ref history.Ref, most int) (history.Run, []byte, error) {
 				require.Equal(t, "patch-runtime/demo-1", ref.WorkflowID)
 				require.Equal(t, 6<<20, most)
 				return history.Run{Ref: ref, PatchID: row.patchID, WorkflowType: "PatchRuntime", Status: "Running", StartedAt: moment, Events: 3},
@@ -94,6 +96,35 @@ func TestHistoryIsReadWhereItIs(t *testing.T) {
 	}
 }
 
+// A Temporal that hangs leaves time to read the export.
+func TestHistoryWhileTemporalHangs(t *testing.T) {
+	for name, query := range map[string]string{"the latest": "", "named": "?run_id=run-1"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := build(t)
+				h.patcher.look = func(ctx context.Context, _ string) (patch.View, error) {
+					<-ctx.Done()
+					return patch.View{}, ctx.Err()
+				}
+				h.patcher.past = func(ctx context.Context, _ history.Ref, _ int) (history.Run, []byte, error) {
+					<-ctx.Done()
+					return history.Run{}, nil, ctx.Err()
+				}
+				h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, 100).Return([]history.Run{exported("run-1")}, nil)
+				h.histories.EXPECT().ReadHistory(gomock.Any(), somePatch, "run-1", gomock.Any()).DoAndReturn(
+					func(ctx context.Context, _, _ string, _ int) ([]byte, error) {
+						return []byte(`{"events":[]}`), ctx.Err()
+					})
+				h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, gomock.Any()).DoAndReturn(
+					func(ctx context.Context, _ string, _ int) ([]history.Intervention, error) { return nil, ctx.Err() })
+				got := h.call(t, http.MethodGet, historyPath+query, "")
+				require.Equal(t, http.StatusOK, got.status, got.body)
+				require.Contains(t, got.body, `"source":"export"`)
+			})
+		})
+	}
+}
+
 // What people did is told of all runs of the patch in order, of the run that
 // Temporal has also before its export, and once; beyond the bound the latest are.
 func TestInterventionsAreTold(t *testing.T) {
@@ -102,7 +133,7 @@ func TestInterventionsAreTold(t *testing.T) {
 	}
 	ask := func(kept, fresh []history.Intervention) []map[string]string {
 		h := build(t)
-		h.patcher.past = func(ref history.Ref, _ int) (history.Run, []byte, error) {
+		h.patcher.past = func(_ context.Context, ref history.Ref, _ int) (history.Run, []byte, error) {
 			return history.Run{Ref: ref, PatchID: somePatch, WorkflowType: "PatchRuntime", Status: "Running", StartedAt: moment, Interventions: fresh}, []byte(`{}`), nil
 		}
 		h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, 100).Return(nil, nil)
@@ -160,7 +191,7 @@ func TestHistoryThatCannotBeTold(t *testing.T) {
 			handle := handleFor(somePatch)
 			handle.RunID = "run-1"
 			h.patcher.look = viewing(patch.View{Handle: handle}, row.looked)
-			h.patcher.past = func(history.Ref, int) (history.Run, []byte, error) {
+			h.patcher.past = func(context.Context, history.Ref, int) (history.Run, []byte, error) {
 				return history.Run{PatchID: somePatch}, nil, row.past
 			}
 			h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, gomock.Any()).Return(nil, row.interventions).MaxTimes(1)

@@ -41,8 +41,9 @@ type Patcher interface {
 	Cancel(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error)
 
 	// Retry has a patch that waits for an operator try again, and Abandon has it
-	// end as it stands. They return [patch.ErrNotFound], [patch.ErrClosed], or
-	// [patch.ErrNotInDoubt] when the patch waits for nobody.
+	// end as it stands. They return [patch.ErrNotFound], [patch.ErrClosed],
+	// [patch.ErrNotInDoubt] when the patch waits for nobody, or [patch.ErrPaused]
+	// when its run is paused.
 	Retry(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error)
 	Abandon(ctx context.Context, patchID string, command patch.Command) (patch.Handle, error)
 

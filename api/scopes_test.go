@@ -122,7 +122,7 @@ func (h *house) willing() *seen {
 		Do(func(_ any, input ports.VersionUsersInput) { asked.add(input.GamePrefixes) }).AnyTimes()
 	h.histories.EXPECT().ListHistories(gomock.Any(), somePatch, gomock.Any()).Return(nil, nil).AnyTimes()
 	h.histories.EXPECT().ListInterventions(gomock.Any(), somePatch, gomock.Any()).Return(nil, nil).AnyTimes()
-	h.patcher.past = func(ref history.Ref, _ int) (history.Run, []byte, error) {
+	h.patcher.past = func(_ context.Context, ref history.Ref, _ int) (history.Run, []byte, error) {
 		return history.Run{Ref: ref, PatchID: somePatch, WorkflowType: "PatchRuntime", Status: "Running"}, []byte(`{"events":[]}`), nil
 	}
 	h.patcher.look = viewing(patch.View{Handle: handleFor(somePatch)}, nil)

@@ -78,6 +78,7 @@ func TestSteerPatchInVain(t *testing.T) {
 		"closed":       {everyWay, patch.ErrClosed, 409, "patch_closed"},
 		"in doubt":     {[]string{cancelPath}, patch.ErrInDoubt, 409, "in_doubt"},
 		"not in doubt": {decisions, patch.ErrNotInDoubt, 409, "not_in_doubt"},
+		"paused":       {decisions, patch.ErrPaused, 503, "service_unavailable"},
 		"unavailable":  {everyWay, &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: "canary"}, 503, "service_unavailable"},
 		"other":        {everyWay, errors.New("canary"), 503, "service_unavailable"},
 		"out of time":  {everyWay, context.DeadlineExceeded, 503, "service_unavailable"},

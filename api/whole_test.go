@@ -76,7 +76,7 @@ func TestOperationIsToldWhole(t *testing.T) {
 func TestResultIsToldWhole(t *testing.T) {
 	undo := patch.Undo{
 		Line: patch.LineAbandoned, RowStatus: runtime.StatusRunning, Row: from, Container: "engine:1.4.3", Fence: 2 * patch.FenceStep,
-		Told: "in a sentence", Decided: 2,
+		RunID: "run-1", Told: "in a sentence", Decided: 2,
 		Decisions: []patch.Decision{
 			{Update: "retry", Command: patch.Command{Actor: "ops", Reason: "it is back"}},
 			{Update: "abandon", Command: patch.Command{Actor: "boss", Reason: "it is not"}},

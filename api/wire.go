@@ -95,6 +95,7 @@ func undoOf(undo *patch.Undo) contract.Undo {
 		Row:       imageOf(undo.Row),
 		Container: undo.Container,
 		Fence:     undo.Fence,
+		RunID:     undo.RunID,
 		Decided:   undo.Decided,
 		Told:      undo.Told,
 	}

@@ -108,20 +108,40 @@ func (s *Starter) withKind(ctx context.Context, handle patch.Handle, result patc
 }
 
 // remembered reads the result of a run that Temporal no longer has; without a run
-// id it is that of the patch: of its latest run that ended by itself, since one
-// that was reset away may be told of after the one that took its place.
+// id it is that of the patch.
 func (s *Starter) remembered(ctx context.Context, handle patch.Handle) (patch.Result, error) {
 	entries, err := s.log.ListByPatch(ctx, handle.PatchID)
 	if err != nil {
 		return patch.Result{}, fmt.Errorf("read the audit log: %w", err)
 	}
-	if i := slices.IndexFunc(entries, func(entry operation.OperationEntry) bool {
-		return handle.RunID == entry.RunID || (handle.RunID == "" && entry.ErrorCode != string(patch.CodeTerminated))
-	}); i >= 0 {
-		return patch.ResultOf(entries[i]), nil
+	if handle.RunID != "" {
+		entries = slices.DeleteFunc(slices.Clone(entries), func(entry operation.OperationEntry) bool { return entry.RunID != handle.RunID })
+	} else {
+		entries = ofThePatch(handle.PatchID, entries)
 	}
-	if handle.RunID == "" && len(entries) > 0 {
-		return patch.ResultOf(entries[0]), nil
+	if len(entries) == 0 {
+		return patch.Result{}, patch.ErrNotFound
 	}
-	return patch.Result{}, patch.ErrNotFound
+	return patch.ResultOf(entries[0]), nil
+}
+
+// ofThePatch returns the rows that can tell what came of a patch, the one that
+// tells it first, out of those that name it, the latest of which comes first. It
+// is told by its latest run, but by one that was terminated, or refused as
+// invalid, only when there is no other: one that was reset away may be told of
+// after the one that took its place, and a request that a run has got past became
+// invalid in the hands of somebody who started it once more, under an ID that is
+// not its game's. A row of another game is not the patch's, and not for the eyes
+// of who may see the patch.
+func ofThePatch(patchID string, entries []operation.OperationEntry) []operation.OperationEntry {
+	gameID, _ := patch.GameOf(patchID)
+	own := slices.DeleteFunc(slices.Clone(entries), func(entry operation.OperationEntry) bool { return entry.GameID != gameID })
+	lesser := func(entry operation.OperationEntry) int {
+		if entry.ErrorCode == string(patch.CodeTerminated) || entry.ErrorCode == string(patch.CodeInvalidRequest) {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(own, func(a, b operation.OperationEntry) int { return lesser(a) - lesser(b) })
+	return own
 }

@@ -52,8 +52,10 @@ func (s *Starter) PageClosed(ctx context.Context, since time.Time, pageToken []b
 // service_unavailable when Temporal cannot say.
 func (s *Starter) History(ctx context.Context, ref history.Ref, most int) (history.Run, []byte, error) {
 	described, err := s.describe(ctx, ref.WorkflowID, ref.RunID)
+	var invalid *serviceerror.InvalidArgument
 	switch {
-	case errors.Is(err, patch.ErrNotFound):
+	// Temporal's own have one shape; what it cannot read as a run ID is no run's.
+	case errors.Is(err, patch.ErrNotFound), errors.As(err, &invalid):
 		return history.Run{}, nil, fmt.Errorf("run %q: %w", ref.RunID, history.ErrNotFound)
 	case err != nil:
 		return history.Run{}, nil, unavailable(ctx, "look at the run", err)
@@ -72,7 +74,8 @@ func (s *Starter) History(ctx context.Context, ref history.Ref, most int) (histo
 	}
 	run.Events, run.Size = len(events.GetEvents()), len(document)
 	// One that was started by hand has no memo, and is a run of the patch all the same.
-	run.PatchID = cmp.Or(run.PatchID, patchOf(described.handle.GameID, events.GetEvents()))
+	gameID := described.handle.GameID
+	run.PatchID = cmp.Or(ofGame(gameID, run.PatchID), patchOf(gameID, events.GetEvents()))
 	run.Interventions = Interventions(run.Ref, events.GetEvents())
 	return run, document, nil
 }

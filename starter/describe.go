@@ -48,7 +48,16 @@ type described struct {
 // isOpen reports whether the run holds its game. One that an operator paused in
 // the UI is neither running nor closed to Temporal, and holds it all the same.
 func (d described) isOpen() bool {
-	return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
+	return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING || d.paused()
+}
+
+// paused reports whether an operator paused the run in the UI: Temporal has it
+// decide nothing, and lets nobody ask it or decide for it, until it is unpaused.
+func (d described) paused() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED }
+
+// isPaused reports whether an operator paused the run or the step under way.
+func (d described) isPaused() bool {
+	return d.paused() || d.pending.GetPaused()
 }
 
 // reconciles tells a reconciliation from a patch, also when it was started by

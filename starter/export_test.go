@@ -109,6 +109,7 @@ func TestHistory(t *testing.T) {
 	}{
 		"whole":             {events: recordedEvents{events: events()}, most: 1000},
 		"forgotten":         {described: serviceerror.NewNotFound("none"), want: history.ErrNotFound},
+		"no run ID at all":  {described: serviceerror.NewInvalidArgument("Invalid RunId."), want: history.ErrNotFound},
 		"away":              {described: serviceerror.NewUnavailable("away"), code: patch.CodeServiceUnavailable},
 		"forgotten by then": {events: recordedEvents{err: serviceerror.NewNotFound("none")}, most: 1000, want: history.ErrNotFound},
 		"away by then":      {events: recordedEvents{events: events(), err: errors.New("away")}, most: 1000, code: patch.CodeServiceUnavailable},
@@ -140,4 +141,22 @@ func TestHistory(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHistoryOfAnotherGamesPatch proves that a run which somebody started with the
+// memo of another game's patch is no run of that patch.
+func TestHistoryOfAnotherGamesPatch(t *testing.T) {
+	s, client := newStarter(t)
+	begun := startedEvent(t, true)
+	answer := described(t, "1.4.3", false, completed)
+	answer.WorkflowExecutionInfo.Execution.WorkflowId = patch.WorkflowID("other")
+	client.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "r").Return(answer, nil)
+	client.On("GetWorkflowHistory", mock.Anything, mock.Anything, mock.Anything, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT).
+		Return(&recordedEvents{events: []*historypb.HistoryEvent{begun, cancelEvent("bob", "wrong")}})
+	run, _, err := s.History(t.Context(), history.Ref{WorkflowID: patch.WorkflowID("other"), RunID: "r"}, 10_000)
+	require.NoError(t, err)
+	require.Empty(t, run.PatchID)
+	require.Len(t, run.Interventions, 1)
+	require.Empty(t, run.Interventions[0].PatchID)
+	require.Equal(t, "other", run.Interventions[0].GameID)
 }

@@ -133,7 +133,9 @@ func startedByHand(started *historypb.WorkflowExecutionStartedEventAttributes) b
 }
 
 // patchOf is the patch that a run of a game belongs to: by its memo, or, when it
-// was started by hand, by its input, if that names a patch of the same game.
+// was started by hand, by its input, in both cases if that names a patch of the
+// same game. Whoever can reach Temporal can write either, and what stands under a
+// patch is told to who may see its game.
 func patchOf(gameID string, events []*historypb.HistoryEvent) (patchID string) {
 	if len(events) == 0 {
 		return ""
@@ -141,7 +143,7 @@ func patchOf(gameID string, events []*historypb.HistoryEvent) (patchID string) {
 	started := events[0].GetWorkflowExecutionStartedEventAttributes()
 	readMemo(started.GetMemo(), workflows.MemoPatchID, &patchID)
 	if patchID != "" {
-		return patchID
+		return ofGame(gameID, patchID)
 	}
 	var input struct {
 		Request struct {
@@ -149,8 +151,13 @@ func patchOf(gameID string, events []*historypb.HistoryEvent) (patchID string) {
 		} `json:"request"`
 	}
 	_ = converter.GetDefaultDataConverter().FromPayloads(started.GetInput(), &input)
-	if of, ok := patch.GameOf(input.Request.PatchID); !ok || of != gameID {
+	return ofGame(gameID, input.Request.PatchID)
+}
+
+// ofGame returns the patch id when it is one of the game's, and otherwise nothing.
+func ofGame(gameID, patchID string) string {
+	if of, ok := patch.GameOf(patchID); !ok || of != gameID {
 		return ""
 	}
-	return input.Request.PatchID
+	return patchID
 }

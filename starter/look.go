@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -87,24 +88,39 @@ func (s *Starter) lookAt(ctx context.Context, run described) (patch.View, error)
 const queryPatience = 2 * time.Second
 
 // state asks the run, and puts Temporal's own count of the pending step in,
-// which the workflow cannot see. Without a worker to answer, the phase is what
-// the pending step or the search attribute tells, or empty.
+// which the workflow cannot see. Without a worker to answer, and while the run is
+// paused, which is not asked then, the phase is what the pending step or the
+// search attribute tells, or empty.
 func (s *Starter) state(ctx context.Context, run described) patch.State {
 	state := patch.State{
 		PatchID: run.handle.PatchID, GameID: run.handle.GameID,
 		Phase: run.phase(), To: patch.Image{Version: run.version},
 	}
-	queryCtx, cancel := context.WithTimeout(ctx, queryPatience)
-	defer cancel()
-	answer, err := s.client.QueryWorkflow(queryCtx, run.handle.WorkflowID, run.handle.RunID, workflows.StateQuery)
-	if err == nil {
-		// A state of another shape leaves what Temporal knows.
-		_ = answer.Get(&state)
+	if !run.paused() {
+		s.ask(ctx, run, &state)
 	}
 	if run.pending != nil {
 		withPending(&state, run.pending)
 	}
+	if run.isPaused() {
+		state.Doing = strings.TrimSuffix(pausedWords+": "+state.Doing, ": ")
+	}
 	return state
+}
+
+// pausedWords begin what a run does that somebody paused, or its step: neither the
+// run, which answers no query then, nor its last error tells that.
+const pausedWords = "paused in Temporal"
+
+// ask has the run say where it is. A run that does not answer, and a state of
+// another shape, leave what Temporal knows.
+func (s *Starter) ask(ctx context.Context, run described, state *patch.State) {
+	ctx, cancel := context.WithTimeout(ctx, queryPatience)
+	defer cancel()
+	answer, err := s.client.QueryWorkflow(ctx, run.handle.WorkflowID, run.handle.RunID, workflows.StateQuery)
+	if err == nil {
+		_ = answer.Get(state)
+	}
 }
 
 // phaseOf tells the phase by the step that is pending, for runs whose worker

@@ -21,7 +21,8 @@ import (
 //
 // It returns [patch.ErrNotFound] when no patch has the id, [patch.ErrClosed]
 // when it has ended, [patch.ErrNotInDoubt] when it is open and waits for nobody,
-// also because another operator has just decided, and a [*patch.Refusal]: with
+// also because another operator has just decided, [patch.ErrPaused] when its run
+// is paused, and a [*patch.Refusal]: with
 // invalid_request when command cannot be recorded, with service_unavailable when
 // the run gave no answer within bounded time, such as when no worker is up.
 //
@@ -76,6 +77,10 @@ const decidePatience = 6 * time.Second
 // the handle of the run that took it. Its errors are those of [Starter.Retry];
 // command has been checked.
 func (s *Starter) decide(ctx context.Context, open described, d decision) (patch.Handle, error) {
+	if open.paused() {
+		// Temporal would refuse it, in words that callers are not told.
+		return patch.Handle{}, patch.ErrPaused
+	}
 	patient, cancel := context.WithTimeout(ctx, decidePatience)
 	defer cancel()
 	answer, err := s.client.UpdateWorkflow(patient, client.UpdateWorkflowOptions{

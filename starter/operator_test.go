@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/api/workflowservice/v1"
@@ -87,6 +88,8 @@ func TestDecideNothing(t *testing.T) {
 	reconciling := withOutcome(t, describedReconcile(t, patch.ModeEnforce), workflows.OutcomeNeedsOperator)
 	trying := inDoubt(t)
 	trying.PendingActivities = []*workflowpb.PendingActivityInfo{{ActivityType: &commonpb.ActivityType{Name: "RestoreContainer"}}}
+	paused := inDoubt(t)
+	paused.WorkflowExecutionInfo.Status = enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED
 	for name, row := range map[string]struct {
 		answer *workflowservice.DescribeWorkflowExecutionResponse
 		want   error
@@ -94,6 +97,7 @@ func TestDecideNothing(t *testing.T) {
 		"on its way":       {described(t, "1.4.3", false, running), patch.ErrNotInDoubt},
 		"a reconciliation": {reconciling, patch.ErrNotInDoubt},
 		"trying already":   {trying, patch.ErrNotInDoubt},
+		"paused":           {paused, patch.ErrPaused},
 		"ended":            {withOutcome(t, described(t, "1.4.3", false, completed), workflows.OutcomeNeedsOperator), patch.ErrClosed},
 		"another patch":    {byHand, patch.ErrNotFound},
 	} {

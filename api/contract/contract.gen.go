@@ -1288,6 +1288,11 @@ type Undo struct {
 	// Example: engine_unreachable
 	RowStatus string `json:"row_status,omitempty,omitzero"`
 
+	// RunID The run that saw and did it: after a reset it can be another than the patch's latest. Missing when an operator abandoned it.
+	//
+	// Example: 019e0c7a-5a55-7c05-8f7d-3f0c9f3f2f10
+	RunID string `json:"run_id,omitempty,omitzero"`
+
 	// Told The sentence of the audit row, when that is all that is left.
 	//
 	// Example: container recreated on registry.example/galaxy/engine:1.4.2

@@ -120,9 +120,35 @@ func (d *dev) call(t *testing.T, method, path, body string) (int, map[string]any
 // patch begins a patch of the game to 1.4.3 and returns its id.
 func (d *dev) patch(t *testing.T, game string) string {
 	t.Helper()
-	status, body := d.call(t, http.MethodPost, "/runtimes/"+game+"/patch", `{"version":"1.4.3","reason":"security fix"}`)
+	return d.patchTo(t, game, "1.4.3")
+}
+
+// patchTo is patch to another version.
+func (d *dev) patchTo(t *testing.T, game, version string) string {
+	t.Helper()
+	status, body := d.call(t, http.MethodPost, "/runtimes/"+game+"/patch", `{"version":"`+version+`","reason":"security fix"}`)
 	require.Equal(t, http.StatusAccepted, status, body)
 	return body["patch_id"].(string)
+}
+
+// newGame lays a game of its own for a test, with its container, on 1.4.2.
+func (d *dev) newGame(t *testing.T, game string) {
+	t.Helper()
+	require.NoError(t, d.simulator.PutRuntime(t.Context(), game, "registry.example/galaxy/engine:1.4.2", "running"))
+	status, body := d.call(t, http.MethodPost, "/runtimes", `{"game_id":"`+game+`","engine_version":"1.4.2","status":"running"}`)
+	require.Equal(t, http.StatusCreated, status, body)
+}
+
+// doubt begins a patch of the game that comes to wait for an operator: its
+// recreate takes place and is told to be refused, and so is the one that puts it
+// back, without taking place. It returns its id.
+func (d *dev) doubt(t *testing.T, game string) string {
+	t.Helper()
+	d.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: 409, Times: 1})
+	d.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 409})
+	patchID := d.patch(t, game)
+	d.awaitPatch(t, patchID, "phase", "needs_operator")
+	return patchID
 }
 
 // awaitPatch waits until the API says that of the patch, and returns it.
@@ -174,6 +200,19 @@ func (d *dev) requireOn(t *testing.T, game, version string, recreates int) {
 	require.True(t, there)
 	require.Equal(t, record["current_image_ref"], container.ImageRef)
 	require.Equal(t, recreates, container.Recreates)
+}
+
+// requireApart proves that the record of the game is on 1.4.2 still, and its
+// container on 1.4.3 by the one recreate that there was.
+func (d *dev) requireApart(t *testing.T, game string) {
+	t.Helper()
+	_, record := d.call(t, http.MethodGet, "/runtimes/"+game, "")
+	require.Equal(t, "1.4.2", record["current_engine_version"])
+	container, there, err := d.simulator.Runtime(t.Context(), game)
+	require.NoError(t, err)
+	require.True(t, there)
+	require.Contains(t, container.ImageRef, "1.4.3")
+	require.Equal(t, 1, container.Recreates)
 }
 
 // page is the address of the page of the game's latest run.

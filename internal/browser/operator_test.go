@@ -25,14 +25,7 @@ func TestRuntimeManagerDown(t *testing.T) {
 	p.see("at the latest")
 	p.shot("patching")
 
-	p.press("[data-testid=pending-activities-tab]")
-	p.see("runtime manager unavailable: HTTP 503")
-	p.shot("pending_activity")
-	p.press("button", "Pause")
-	p.fill("#activity-pause-reason", "Runtime Manager is being mended")
-	p.shot("pause_form")
-	p.confirm()
-	p.see("PAUSED")
+	p.pauseStep("Runtime Manager is being mended", "pending_activity", "pause_form")
 	stack.heal(t, game)
 	// It would have been tried again by now if it were not paused: the tab shows
 	// no next try.
@@ -54,10 +47,7 @@ func TestRuntimeManagerDown(t *testing.T) {
 // who sent it and why stands in the audit row.
 func TestRetryFromTheForm(t *testing.T) {
 	const game, reason = "demo-2", "Runtime Manager takes recreates again"
-	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeAppliedThenStatus, Status: 409, Times: 1})
-	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 409})
-	patchID := stack.patch(t, game)
-	stack.awaitPatch(t, patchID, "phase", "needs_operator")
+	patchID := stack.doubt(t, game)
 	p := open(t, stack.page(game))
 	p.press("[data-testid=user-metadata-tab]")
 	p.see("Waiting for an operator")
@@ -66,11 +56,7 @@ func TestRetryFromTheForm(t *testing.T) {
 	p.shot("needs_operator")
 
 	stack.heal(t, game)
-	p.act("update-button")
-	p.press("[data-testid=update-select-button]")
-	p.await("what retry is for", `!!find("dialog[open] [role=option]", "retry")`)
-	p.shot("update_form")
-	p.press("dialog[open] [role=option]", "retry")
+	p.chooseUpdate("retry", "update_form")
 	p.fill("dialog[open] .cm-content", `{"actor":"ann","reason":"`+reason+`"}`)
 	p.shot("update_retry")
 	p.press("dialog[open] [data-testid=confirm-modal-button]")
@@ -83,34 +69,4 @@ func TestRetryFromTheForm(t *testing.T) {
 	require.Equal(t, "service_unavailable", rows[0]["error_code"])
 	require.Contains(t, rows[0]["undo"], "ann")
 	require.Contains(t, rows[0]["undo"], reason)
-}
-
-// TestResetOfAFailedRun proves that a patch which failed can be had again by a
-// reset from its page, that it ends well then, and that both runs have their row.
-func TestResetOfAFailedRun(t *testing.T) {
-	const game = "demo-3"
-	stack.fault(t, rtmsim.Fault{GameID: game, Op: rtmsim.OpPatch, Mode: rtmsim.ModeStatus, Status: 409})
-	patchID := stack.patch(t, game)
-	require.Equal(t, "failure", stack.awaitPatch(t, patchID, "state", "closed")["outcome"])
-	p := open(t, stack.page(game))
-	p.see("FAILED")
-	p.shot("failed")
-
-	stack.heal(t, game)
-	p.press("button", "Reset")
-	p.press("[data-testid=workflow-reset-event-id-select-button]")
-	p.await("the events to choose from", `!!find("dialog[open] [role=option]")`)
-	p.shot("reset_events")
-	// The events are shown as "number - type"; the third is of the first workflow
-	// task.
-	p.await("the first task to choose", `(e => e && (e.click(), true))([...document.querySelectorAll("dialog[open] [role=option]")].find(e => /^3\b/.test(e.innerText.trim())))`)
-	p.fill("#reset-reason", "Runtime Manager takes recreates again")
-	p.shot("reset_form")
-	p.press("dialog[open] [data-testid=confirm-modal-button]")
-	require.Eventually(t, func() bool { return len(stack.audit(t, game)) == 2 }, patience, waitTick)
-	require.Equal(t, "success", stack.awaitPatch(t, patchID, "state", "closed")["outcome"])
-	stack.requireOn(t, game, "1.4.3", 1)
-	p.show(stack.page(game))
-	p.see("COMPLETED")
-	p.shot("completed")
 }

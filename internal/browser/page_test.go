@@ -111,10 +111,11 @@ func (p *tab) press(selector string, text ...string) {
 	p.await(selector+" to press", call+")")
 }
 
-// fill puts text into the field, as a person would who types it.
+// fill puts text into the field in the place of what is there, as a person would
+// who types it.
 func (p *tab) fill(selector, text string) {
 	p.t.Helper()
-	p.await(selector+" to fill", "(e => e && (e.focus(), document.activeElement === e))(find("+quoted(selector)+"))")
+	p.await(selector+" to fill", "(e => e && (e.focus(), document.execCommand('selectAll'), document.activeElement === e))(find("+quoted(selector)+"))")
 	_, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text})
 	require.NoError(p.t, err)
 }
@@ -124,6 +125,56 @@ func (p *tab) act(action string) {
 	p.t.Helper()
 	p.press("button", "More Actions")
 	p.press("[data-testid=" + action + "]")
+}
+
+// chooseUpdate opens the form by which a run is sent an update, and chooses one;
+// shot keeps a picture of what there is to choose from.
+func (p *tab) chooseUpdate(name string, shot ...string) {
+	p.t.Helper()
+	p.act("update-button")
+	p.press("[data-testid=update-select-button]")
+	p.await("what "+name+" is for", "!!find('dialog[open] [role=option]', "+quoted(name)+")")
+	for _, picture := range shot {
+		p.shot(picture)
+	}
+	p.press("dialog[open] [role=option]", name)
+}
+
+// reset resets the run to a workflow task, the first or the last, once the form
+// was seen.
+func (p *tab) reset(task, reason, shot string) {
+	p.t.Helper()
+	p.press("button", "Reset")
+	p.press("[data-testid=workflow-reset-event-id-select-button]")
+	p.await("the events to choose from", `!!find("dialog[open] [role=option]")`)
+	// The events are shown as "number - type", two of each workflow task; the third
+	// event of a run is of its first.
+	choose := map[string]string{"first": `.find(e => /^3\b/.test(e.innerText.trim()))`, "last": ".at(-1)"}[task]
+	p.await("the task to choose", `(e => e && (e.click(), true))([...document.querySelectorAll("dialog[open] [role=option]")]`+choose+`)`)
+	p.fill("#reset-reason", reason)
+	if shot != "" {
+		p.shot(shot)
+	}
+	p.press("dialog[open] [data-testid=confirm-modal-button]")
+}
+
+// pauseStep pauses the step that is under way, once Runtime Manager has failed it;
+// shots keep pictures of the step, and of the form.
+func (p *tab) pauseStep(reason string, shots ...string) {
+	p.t.Helper()
+	keep := func(i int) {
+		if i < len(shots) {
+			p.shot(shots[i])
+		}
+	}
+	p.press("[data-testid=pending-activities-tab]")
+	p.see("runtime manager unavailable: HTTP 503")
+	keep(0)
+	p.press("button", "Pause")
+	p.fill("#activity-pause-reason", reason)
+	keep(1)
+	p.confirm()
+	p.see("PAUSED")
 }
 
 // confirm presses the button that the open form ends with, and waits until the

@@ -69,7 +69,7 @@ func (c *apiCommand) Run(p *process) error {
 		return err
 	}
 	defer temporal.Close()
-	metrics, err := o.httpMetrics(pool, temporal)
+	metrics, err := o.httpMetrics(pool, temporal, settings.TaskQueue)
 	if err != nil {
 		return err
 	}

@@ -151,7 +151,7 @@ func (sc scene) ask(ctx context.Context, games *client.Client, out io.Writer) er
 	case ok:
 		status = problem.HTTPStatus
 		fmt.Fprintf(out, "   answer     %d %s: %s\n", status, problem.Code, problem.Detail)
-		if sentence := undone(problem.Undo); sentence != "" {
+		if sentence := undone(problem.RunID, problem.Undo); sentence != "" {
 			fmt.Fprintf(out, "   undo       %s\n", sentence)
 		}
 		if string(problem.Code) != string(sc.code) {

@@ -135,7 +135,7 @@ func (f *follower) end(ended client.Patch) error {
 		fmt.Fprintf(f.out, "  done           %s\n", printable(done(ended)))
 		return nil
 	}
-	if sentence := undone(ended.Undo); sentence != "" {
+	if sentence := undone(ended.RunID, ended.Undo); sentence != "" {
 		fmt.Fprintf(f.out, "  undone         %s\n", printable(sentence))
 	}
 	return endOf(ended)
@@ -167,20 +167,21 @@ func done(ended client.Patch) string {
 	return fmt.Sprintf("%s -> %s (%s)", ended.From.Version, ended.To.Version, ended.To.ImageRef)
 }
 
-// undone tells an undo in the words of the audit row; empty when there was none.
-func undone(undo client.Undo) string {
+// undone tells the undo of a run in the words of the audit row; empty when there
+// was none.
+func undone(runID string, undo client.Undo) string {
 	if undo.Line == "" && undo.Told == "" {
 		return ""
 	}
 	told := patch.Undo{
 		Line: patch.Line(undo.Line), RowStatus: runtime.Status(undo.RowStatus),
 		Row: patch.Image{Version: undo.Row.Version, ImageRef: undo.Row.ImageRef}, Container: undo.Container, Fence: undo.Fence, Decided: undo.Decided,
-		Told: undo.Told,
+		RunID: undo.RunID, Told: undo.Told,
 	}
 	for _, decision := range undo.Decisions {
 		told.Decisions = append(told.Decisions, patch.Decision{
 			Update: decision.Update, Command: patch.Command{Actor: decision.Actor, Reason: decision.Reason},
 		})
 	}
-	return told.Sentence()
+	return patch.Result{RunID: runID, Undo: &told}.UndoSentence()
 }

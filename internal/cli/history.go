@@ -40,6 +40,7 @@ func (c *patchesHistoryCommand) Run(p *process) error {
 
 // printHistory prints the run, what people did to it and to the other runs of the
 // patch, and its timeline: when, the event's number, what happened, and the detail.
+// Last stands what began and did not end.
 func printHistory(p *process, told client.PatchHistory, events *historypb.History) {
 	run := told.Run
 	replays := ""
@@ -49,8 +50,12 @@ func printHistory(p *process, told client.PatchHistory, events *historypb.Histor
 			replays = "no: " + run.ReplayError
 		}
 	}
+	status := "closed as"
+	if run.ClosedAt.IsZero() {
+		status = "is"
+	}
 	printFields(p.stdout,
-		field{"patch", told.PatchID}, field{"workflow", run.WorkflowID}, field{"run", run.RunID}, field{"closed as", run.Status},
+		field{"patch", told.PatchID}, field{"workflow", run.WorkflowID}, field{"run", run.RunID}, field{status, run.Status},
 		field{"from", run.Source}, field{"exported", run.ExportedAt}, field{"replays", replays},
 	)
 	for _, one := range told.Interventions {
@@ -62,14 +67,22 @@ func printHistory(p *process, told client.PatchHistory, events *historypb.Histor
 		if what == "" {
 			continue
 		}
-		fmt.Fprintln(p.stdout, strings.TrimRight(fmt.Sprintf("%s %4d  %-34s %s",
-			event.GetEventTime().AsTime().Format("2006-01-02 15:04:05.000Z"), event.GetEventId(), cell(what, 60), cell(detail, 300)), " "))
+		fmt.Fprintln(p.stdout, timelineText(event, what, detail))
+	}
+	for _, begun := range t.unended() {
+		fmt.Fprintln(p.stdout, timelineText(begun.began, begun.name+" began", "its end is not told"))
 	}
 	for _, other := range told.Runs {
 		if other.RunID != run.RunID {
 			fmt.Fprintf(p.stdout, "another run: --run %s, %s at %s\n", printable(other.RunID), printable(other.Status), textOf(other.ClosedAt))
 		}
 	}
+}
+
+// timelineText is a line of the timeline.
+func timelineText(event *historypb.HistoryEvent, what, detail string) string {
+	return strings.TrimRight(fmt.Sprintf("%s %4d  %-34s %s",
+		event.GetEventTime().AsTime().Format("2006-01-02 15:04:05.000Z"), event.GetEventId(), cell(what, 60), cell(detail, 300)), " ")
 }
 
 // interventionText tells what somebody did, and to which run, unless it is the one

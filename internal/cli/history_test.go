@@ -21,7 +21,7 @@ func historyAnswer(t *testing.T, name, replayError string) (answer, history stri
 	text, err := os.ReadFile(filepath.Join("..", "..", "workflows", "testdata", "histories", name+".json"))
 	require.NoError(t, err)
 	run := `{"run_id":"r1","workflow_id":"patch-runtime/demo-1","workflow_type":"PatchRuntime","status":"Completed","source":"export","events":1,
-		"exported_at":"2026-03-01T12:01:00Z","replay_error":"` + replayError + `"}`
+		"closed_at":"2026-03-01T12:00:30Z","exported_at":"2026-03-01T12:01:00Z","replay_error":"` + replayError + `"}`
 	return `{"patch_id":"` + patchID + `","run":` + run + `,"runs":[` + run + `,{"run_id":"r0","workflow_id":"w","workflow_type":"PatchRuntime",
 		"status":"Terminated","source":"export","events":1,"closed_at":"2026-03-01T12:00:00Z"}],
 		"interventions":[{"run_id":"r0","at":"2026-03-01T11:59:58Z","action":"cancel","by":"ann","reason":"wrong\\u001b game"},
@@ -51,6 +51,7 @@ func TestPatchesHistory(t *testing.T) {
 			require.Contains(t, stdout, text, name)
 		}
 		require.NotContains(t, stdout, "--run r1")
+		require.NotContains(t, stdout, "its end is not told", "every step has ended")
 		for _, text := range []string{
 			"2026-03-01 11:59:58.000Z       cancel requested by ann: wrong", "2026-03-01 11:59:59.500Z       terminated by bob@host: it hung (run r0)\n",
 			"2026-03-01 12:00:01.000Z       reset: once more\n", "2026-03-01 12:00:02.000Z       signal by bob@host\n",
@@ -73,6 +74,35 @@ func TestPatchesHistory(t *testing.T) {
 	code, _, stderr = s.run(cli.Shell{}, "patches", "history", patchID)
 	require.Equal(t, cli.ExitRefused, code)
 	require.Contains(t, stderr, "patch_not_found")
+}
+
+// TestHistoryTellsWhatWasUnderWay proves that a step which an open run does, or
+// which a terminated one had under way, is told though it has no end.
+func TestHistoryTellsWhatWasUnderWay(t *testing.T) {
+	t.Parallel()
+	answer, text := historyAnswer(t, "success", "")
+	var whole, cut struct {
+		Events []json.RawMessage `json:"events"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(text), &whole))
+	for _, event := range whole.Events {
+		cut.Events = append(cut.Events, event)
+		if strings.Contains(string(event), `"EVENT_TYPE_ACTIVITY_TASK_SCHEDULED"`) && strings.Contains(string(event), `"PatchContainer"`) {
+			break
+		}
+	}
+	require.Less(t, len(cut.Events), len(whole.Events))
+	begun, err := json.Marshal(cut)
+	require.NoError(t, err)
+	s := newServer(t, map[string][]reply{"GET /patches/" + patchID + "/history": {
+		ok(strings.NewReplacer(text, string(begun), `"status":"Completed"`, `"status":"Paused"`, `"closed_at":"2026-03-01T12:00:30Z",`, "").Replace(answer)),
+	}})
+	code, stdout, stderr := s.run(cli.Shell{}, "patches", "history", patchID)
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `(?m)^2.*Z +\d+  PatchContainer began +its end is not told$`, stdout)
+	require.Equal(t, 1, strings.Count(stdout, "its end is not told"))
+	require.Regexp(t, `(?m)^is +Paused$`, stdout)
+	require.NotContains(t, stdout, "closed as")
 }
 
 // TestPrune proves that histories of before are dropped and no others, and that an

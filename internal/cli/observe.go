@@ -18,10 +18,11 @@ import (
 // observers hear of what a process does. A command that ends by itself has a
 // logger only.
 type observers struct {
-	logger *slog.Logger
-	meters *telemetry.Meters
-	runs   *telemetry.RunMetrics
-	traces *telemetry.Traces
+	logger  *slog.Logger
+	meters  *telemetry.Meters
+	runs    *telemetry.RunMetrics
+	exports *telemetry.ExportMetrics
+	traces  *telemetry.Traces
 }
 
 // newObservers makes those of a process that runs as service. They are to be
@@ -37,7 +38,9 @@ func newObservers(p *process, service string, logger *slog.Logger) (observers, e
 	}
 	// A collector that is away, for one.
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("opentelemetry", "err", err.Error()) }))
-	return observers{logger: logger, meters: meters, runs: telemetry.NewRunMetrics(), traces: traces}, nil
+	return observers{
+		logger: logger, meters: meters, runs: telemetry.NewRunMetrics(), exports: telemetry.NewExportMetrics(), traces: traces,
+	}, nil
 }
 
 func (o observers) close() { o.traces.Close() }
@@ -64,23 +67,30 @@ func (o observers) auditLog(pool *pgxpool.Pool) *postgres.OperationLog {
 	return postgres.NewOperationLog(pool).OnAppended(o.runs.Ended)
 }
 
-// collectors are the metrics of a process, but for those of HTTP.
-func (o observers) collectors(pool *pgxpool.Pool, temporal temporalConnection) ([]prometheus.Collector, error) {
+// histories is the store whose new rows are counted.
+func (o observers) histories(pool *pgxpool.Pool) *postgres.Histories {
+	return postgres.NewHistories(pool).OnTried(o.exports.Tried)
+}
+
+// collectors are the metrics of a process whose runs go to a task queue, but for
+// those of HTTP.
+func (o observers) collectors(pool *pgxpool.Pool, temporal temporalConnection, taskQueue string) ([]prometheus.Collector, error) {
 	// Which task queue new runs would go to does not matter for a list.
 	open, err := starter.New(starter.Options{Client: temporal, AuditLog: postgres.NewOperationLog(pool)})
 	if err != nil {
 		return nil, err
 	}
 	return []prometheus.Collector{
-		o.meters, o.runs,
+		o.meters, o.runs, o.exports,
 		telemetry.DriftMetrics(postgres.NewDrift(pool), o.logger),
 		telemetry.OpenMetrics(open, o.logger),
+		telemetry.BacklogMetrics(postgres.NewHistories(pool), starter.ExportID(taskQueue), o.logger),
 	}, nil
 }
 
 // httpMetrics are all metrics of a process with an API.
-func (o observers) httpMetrics(pool *pgxpool.Pool, temporal temporalConnection) (*telemetry.HTTPMetrics, error) {
-	collectors, err := o.collectors(pool, temporal)
+func (o observers) httpMetrics(pool *pgxpool.Pool, temporal temporalConnection, taskQueue string) (*telemetry.HTTPMetrics, error) {
+	collectors, err := o.collectors(pool, temporal, taskQueue)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func printPatch(out io.Writer, patch client.Patch) {
 		field{"phase", patch.Phase}, field{"step", patch.Step}, field{"doing", patch.Doing}, field{"attempts", attempts},
 		field{"since", patch.Since}, field{"until", patch.Until}, field{"next attempt", patch.NextAttemptAt}, field{"last error", patch.LastError},
 		field{"outcome", patch.Outcome}, field{"noop", noop},
-		field{"code", patch.Code}, field{"message", patch.Message}, field{"undone", undone(patch.Undo)},
+		field{"code", patch.Code}, field{"message", patch.Message}, field{"undone", undone(patch.RunID, patch.Undo)},
 		field{"actor", patch.Actor}, field{"started", patch.StartedAt}, field{"finished", patch.FinishedAt},
 		field{"workflow", patch.WorkflowID}, field{"run", patch.RunID}, field{"page", patch.RunURL},
 	)

@@ -252,7 +252,7 @@ func (s *stack) startAPI(listener net.Listener) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := s.observers.httpMetrics(s.pool, s.temporal)
+	metrics, err := s.observers.httpMetrics(s.pool, s.temporal, s.options.taskQueue)
 	if err != nil {
 		return err
 	}

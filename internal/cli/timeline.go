@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -21,8 +24,17 @@ type timeline struct {
 
 type step struct {
 	name     string
+	began    *historypb.HistoryEvent
 	attempts int32
 	failure  *failurepb.Failure
+}
+
+// unended returns the steps that began and of which no end is told, in order: what
+// an open run does, and what one that was ended from outside had under way.
+func (t *timeline) unended() []*step {
+	return slices.SortedFunc(maps.Values(t.steps), func(a, b *step) int {
+		return cmp.Compare(a.began.GetEventId(), b.began.GetEventId())
+	})
 }
 
 // tell returns what an event says and in which detail; empty for one that is told
@@ -69,7 +81,8 @@ func (t *timeline) tell(event *historypb.HistoryEvent) (what, detail string) {
 func (t *timeline) tellStep(event *historypb.HistoryEvent) (what, detail string, ok bool) {
 	switch event.GetEventType() {
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-		t.steps[event.GetEventId()] = &step{name: event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName()}
+		name := event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName()
+		t.steps[event.GetEventId()] = &step{name: name, began: event}
 	case enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED:
 		started := event.GetActivityTaskStartedEventAttributes()
 		if begun := t.steps[started.GetScheduledEventId()]; begun != nil {
@@ -99,6 +112,7 @@ func (t *timeline) ended(began int64, how string, failure *failurepb.Failure) (w
 	if begun == nil {
 		begun = &step{name: "step"}
 	}
+	delete(t.steps, began)
 	switch {
 	case failure != nil:
 		detail = failureText(failure)

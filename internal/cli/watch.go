@@ -45,7 +45,7 @@ func newBackground(
 	// a history is told with its verdict.
 	quiet := telemetry.ForTemporal(slog.New(slog.DiscardHandler))
 	export, err := activities.NewExport(activities.ExportDependencies{
-		Histories: postgres.NewHistories(pool), Runs: runs, Replayer: worker.NewReplayer(quiet),
+		Histories: o.histories(pool), Runs: runs, Replayer: worker.NewReplayer(quiet),
 	})
 	return background{watch: watch, export: export}, err
 }

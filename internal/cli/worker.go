@@ -55,7 +55,7 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 		{Name: "temporal", Check: temporal.check},
 		{Name: "runtime_manager", Check: manager.Ping},
 	})
-	metrics, err := o.collectors(pool, temporal)
+	metrics, err := o.collectors(pool, temporal, settings.TaskQueue)
 	if err != nil {
 		return err
 	}

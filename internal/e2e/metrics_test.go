@@ -65,10 +65,11 @@ func labelsOf(metric *dto.Metric) []string {
 }
 
 // observed is an installation in which one patch has succeeded, one was refused
-// and one was undone, and what its two processes expose after that.
+// and one was undone, whose histories are exported, and what its two processes
+// expose after that.
 func observed(t *testing.T) (worker, door families) {
 	t.Helper()
-	r := newRigWithoutAPI(t, "GAMEMASTER_WATCH_INTERVAL=1h")
+	r := newRigWithoutAPI(t, "GAMEMASTER_WATCH_INTERVAL=1h", "GAMEMASTER_EXPORT_INTERVAL=10s")
 	p := start(t, r.environ, "api", "--addr", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	admin := fmt.Sprintf("http://%s", p.awaitLog("admin pages are listening")["addr"])
 	r.url = fmt.Sprintf("http://%s", p.awaitLog("api is listening")["addr"])
@@ -83,13 +84,20 @@ func observed(t *testing.T) (worker, door families) {
 	r.exec("UPDATE runtime_records SET status = 'stopped' WHERE game_id = $1", game)
 	r.letGo(game)
 	require.Equal(t, "conflict", r.awaitEnd(patchID)["code"])
-	return scrape(t, r.probes), scrape(t, admin)
+	// The series of the mark come with the end of a pass, and the last export that
+	// is counted may be of the pass after it.
+	require.Eventually(t, func() bool {
+		worker, door = scrape(t, r.probes), scrape(t, admin)
+		kept := worker.value(t, "gamemaster_history_exports_total", "outcome=success")
+		return kept == 3 && len(door["gamemaster_export_mark_timestamp_seconds"].GetMetric()) > 0
+	}, patience, 10*waitTick, "the export of all three")
+	return worker, door
 }
 
 // TestMetrics proves what the two processes of an installation expose: how
-// patches ended, what was undone, how long steps and requests took, the pool and
-// what is open, each under its name and labels; and that dashboard and alerts
-// ask for nothing else.
+// patches ended, what was undone, how long steps and requests took, the pool,
+// what is open and how far the export is, each under its name and labels; and that
+// dashboard and alerts ask for nothing else.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	worker, door := observed(t)
@@ -100,6 +108,9 @@ func TestMetrics(t *testing.T) {
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_patches_total", "code=conflict", "kind=patch", "outcome=failure"))
 	require.EqualValues(t, 1, worker.value(t, "gamemaster_undos_total", "line=left_alone"))
 	require.Zero(t, door.value(t, "gamemaster_patches_total", "code=", "kind=patch", "outcome=success"), "counted where the row was written")
+	require.Zero(t, worker.value(t, "gamemaster_history_exports_total", "outcome=failure"))
+	require.Zero(t, worker.value(t, "gamemaster_history_exports_total", "outcome=unreplayable"))
+	require.Zero(t, door.value(t, "gamemaster_history_exports_total", "outcome=success"), "only workers export")
 
 	steps := map[string]bool{}
 	for _, metric := range worker["temporal_activity_execution_latency_seconds"].GetMetric() {
@@ -118,6 +129,10 @@ func TestMetrics(t *testing.T) {
 	for _, both := range []families{worker, door} {
 		require.GreaterOrEqual(t, both.value(t, "gamemaster_oldest_open_run_age_seconds"), 0.0)
 		require.GreaterOrEqual(t, both.value(t, "gamemaster_runs_in_doubt"), 0.0)
+		// The mark is ten minutes behind the pass, which was moments ago.
+		require.Greater(t, both.value(t, "gamemaster_oldest_unexported_run_age_seconds"), 500.0)
+		require.Zero(t, both.value(t, "gamemaster_unexported_runs", "state=waiting"))
+		require.Zero(t, both.value(t, "gamemaster_unexported_runs", "state=lost"))
 		require.NotEmpty(t, both["temporal_request_total"].GetMetric())
 		require.NotEmpty(t, both["go_goroutines"].GetMetric())
 		for name, family := range both {

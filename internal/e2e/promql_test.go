@@ -12,7 +12,8 @@ import (
 )
 
 // The parser of Prometheus brings its whole module with it. What a dashboard can
-// get wrong unnoticed is a name, so that names are all that is read here.
+// get wrong unnoticed is a name, so that names are all that is read here;
+// internal/promtool tells of the rest.
 
 // selector is a metric in an expression, with its matchers.
 type selector struct {

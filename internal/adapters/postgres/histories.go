@@ -20,12 +20,29 @@ import (
 // companions.
 type Histories struct {
 	pool *pgxpool.Pool
+	// tried hears of every try that left a row; may be nil.
+	tried func(history.Outcome)
 }
 
 var _ ports.HistoryStore = (*Histories)(nil)
 
 // NewHistories returns a store on pool, which the caller keeps and closes.
 func NewHistories(pool *pgxpool.Pool) *Histories { return &Histories{pool: pool} }
+
+// OnTried has hear told what came of every export whose row this store wrote: of
+// a history that is kept now, once, not of one that was kept already; of a miss
+// with every try. It returns the store, and is to be called before the store is
+// used.
+func (s *Histories) OnTried(hear func(history.Outcome)) *Histories {
+	s.tried = hear
+	return s
+}
+
+func (s *Histories) tell(outcome history.Outcome) {
+	if s.tried != nil {
+		s.tried(outcome)
+	}
+}
 
 var (
 	// In one statement, so that a run is kept or missed and never both, and what
@@ -64,6 +81,17 @@ var (
 		`SELECT workflow_id, run_id FROM run_history_misses
 			WHERE last_at <= clock_timestamp() - least(attempts, 60) * interval '1 minute' ORDER BY last_at, run_id LIMIT $1`,
 		pgx.RowToStructByPos[history.Ref],
+	}
+
+	historyBacklog = query[history.Backlog]{
+		"read the backlog of histories",
+		// The reason ends with the sentinel's own text, which says that no try will
+		// ever bring it. There are few misses, as a rule none.
+		`SELECT coalesce((SELECT mark FROM run_history_marks WHERE name = $1), '0001-01-01Z'),
+				count(*) FILTER (WHERE NOT lost), count(*) FILTER (WHERE lost),
+				coalesce(min(first_at) FILTER (WHERE NOT lost), '0001-01-01Z')
+			FROM (SELECT first_at, right(error, length($2)) = $2 AS lost FROM run_history_misses) AS misses`,
+		scanBacklog,
 	}
 
 	historyMark = query[time.Time]{"read the mark of histories", `SELECT mark FROM run_history_marks WHERE name = $1`, pgx.RowTo[time.Time]}
@@ -114,6 +142,12 @@ func scanHistory(row pgx.CollectableRow) (history.Run, error) {
 	return run, err
 }
 
+func scanBacklog(row pgx.CollectableRow) (history.Backlog, error) {
+	backlog, err := pgx.RowToStructByPos[history.Backlog](row)
+	backlog.Mark, backlog.WaitingSince = backlog.Mark.UTC(), backlog.WaitingSince.UTC()
+	return backlog, err
+}
+
 func scanIntervention(row pgx.CollectableRow) (history.Intervention, error) {
 	one, err := pgx.RowToStructByPos[history.Intervention](row)
 	one.At = one.At.UTC()
@@ -142,7 +176,14 @@ func (s *Histories) Keep(ctx context.Context, run history.Run, document []byte) 
 		run.RunID, run.PatchID, run.WorkflowID, run.WorkflowType, run.Status,
 		stamp(run.StartedAt), stamp(run.ClosedAt), run.Events, len(document), compressed.Bytes(), run.ReplayError,
 	}, interventionColumns(run.Interventions)...)
-	_, err := keepHistory.run(ctx, s.pool, arguments...)
+	written, err := keepHistory.run(ctx, s.pool, arguments...)
+	switch {
+	case err != nil || written == 0:
+	case run.ReplayError != "":
+		s.tell(history.OutcomeUnreplayable)
+	default:
+		s.tell(history.OutcomeSuccess)
+	}
 	return err
 }
 
@@ -199,6 +240,9 @@ func (s *Histories) Miss(ctx context.Context, run history.Ref, reason string) er
 		return err
 	}
 	_, err := missHistory.run(ctx, s.pool, run.RunID, run.WorkflowID, reason)
+	if err == nil {
+		s.tell(history.OutcomeFailure)
+	}
 	return err
 }
 
@@ -217,6 +261,11 @@ func (s *Histories) Mark(ctx context.Context, name string) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	return mark.UTC(), err
+}
+
+// Backlog returns how far behind the export with the mark of a name is.
+func (s *Histories) Backlog(ctx context.Context, name string) (history.Backlog, error) {
+	return historyBacklog.one(ctx, s.pool, name, history.ErrNotFound.Error())
 }
 
 // SetMark sets the mark, unless it is later already.

@@ -192,6 +192,54 @@ func TestHistoryMark(t *testing.T) {
 	require.True(t, mark.IsZero())
 }
 
+// Proves that each export whose row was written is told with what came of it, a
+// miss with every try, and neither a history that was kept before nor what failed.
+func TestOnTried(t *testing.T) {
+	var told []history.Outcome
+	store := postgres.NewHistories(newPool(t)).OnTried(func(outcome history.Outcome) { told = append(told, outcome) })
+	odd := newHistory("p", "r2")
+	odd.ReplayError = "nondeterministic"
+	require.NoError(t, store.Miss(t.Context(), odd.Ref, "no answer"))
+	require.NoError(t, store.Miss(t.Context(), odd.Ref, "no answer"))
+	for _, run := range []history.Run{newHistory("p", "r1"), odd, newHistory("p", "r1"), odd} {
+		require.NoError(t, store.Keep(t.Context(), run, []byte(`{}`)))
+	}
+	require.ErrorIs(t, store.Keep(t.Context(), newHistory("p\x00", "r3"), []byte(`{}`)), ports.ErrInvalidInput)
+	require.ErrorIs(t, store.Keep(t.Context(), newHistory("p", " "), []byte(`{}`)), ports.ErrInvalidInput)
+	require.ErrorIs(t, store.Miss(t.Context(), history.Ref{RunID: " "}, "no answer"), ports.ErrInvalidInput)
+	require.Equal(t, []history.Outcome{
+		history.OutcomeFailure, history.OutcomeFailure, history.OutcomeSuccess, history.OutcomeUnreplayable,
+	}, told)
+}
+
+// Proves that the backlog has the mark of its own name, and tells the runs that may
+// still be exported, and since when, from those that Temporal has forgotten.
+func TestBacklog(t *testing.T) {
+	pool := newPool(t)
+	store := postgres.NewHistories(pool)
+	backlog := func() history.Backlog {
+		t.Helper()
+		backlog, err := store.Backlog(t.Context(), "mine")
+		require.NoError(t, err)
+		return backlog
+	}
+	require.NoError(t, store.SetMark(t.Context(), "another", stored))
+	require.Equal(t, history.Backlog{}, backlog())
+	require.NoError(t, store.SetMark(t.Context(), "mine", stored))
+	require.Equal(t, history.Backlog{Mark: stored}, backlog())
+	for n, reason := range []string{`run "r0": ` + history.ErrNotFound.Error(), "no answer", "history is too large", ""} {
+		run := history.Ref{WorkflowID: "w", RunID: fmt.Sprint("r", n)}
+		require.NoError(t, store.Miss(t.Context(), run, reason))
+		_, err := pool.Exec(t.Context(), "UPDATE run_history_misses SET first_at = $2 WHERE run_id = $1", run.RunID, stored.Add(time.Duration(n)*time.Minute))
+		require.NoError(t, err)
+	}
+	require.Equal(t, history.Backlog{Mark: stored, Waiting: 3, Lost: 1, WaitingSince: stored.Add(time.Minute)}, backlog())
+	require.NoError(t, store.Miss(t.Context(), history.Ref{WorkflowID: "w", RunID: "r1"}, history.ErrNotFound.Error()))
+	require.Equal(t, history.Backlog{Mark: stored, Waiting: 2, Lost: 2, WaitingSince: stored.Add(2 * time.Minute)}, backlog())
+	require.NoError(t, store.Keep(t.Context(), newHistory("p", "r1"), []byte(`{}`)))
+	require.EqualValues(t, 1, backlog().Lost)
+}
+
 // Proves that pruning drops the oldest first, batch by batch, and nothing from
 // the instant on.
 func TestPruneHistories(t *testing.T) {

@@ -86,7 +86,13 @@ func (s *OperationLog) VerifyChain(
 		if _, err := tx.Exec(ctx, "SET LOCAL statement_timeout = "+milliseconds(verifyTimeout)); err != nil {
 			return err
 		}
-		return errors.Join(v.guards(), v.links(&summary), v.unchained(), v.lostChains())
+		// After an error the transaction answers nothing but that there was one.
+		for _, look := range []func() error{v.guards, func() error { return v.links(&summary) }, v.unchained, v.lostChains} {
+			if err := look(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return summary, failed(verifyOp, err)

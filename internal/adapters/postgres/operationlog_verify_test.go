@@ -287,17 +287,48 @@ func TestCopiedHeadsTellARewrittenChain(t *testing.T) {
 	_, err := pool.Exec(t.Context(), "CREATE TABLE noted AS SELECT game_id, seq, encode(hash, 'hex') AS hash FROM operation_chain_heads")
 	require.NoError(t, err)
 	appendEntry(t, postgres.NewOperationLog(pool), newEntry("a", "p", "later"))
-	compare := func() (games []string) {
-		rows, err := pool.Query(t.Context(), `SELECT n.game_id FROM noted AS n LEFT JOIN operation_chain AS c USING (game_id, seq)
-			WHERE encode(c.hash, 'hex') IS DISTINCT FROM n.hash`)
-		require.NoError(t, err)
-		games, err = pgx.CollectRows(rows, pgx.RowTo[string])
-		require.NoError(t, err)
-		return games
-	}
-	require.Empty(t, compare())
+	require.Empty(t, notedAndGone(t, pool))
 	tamper(t, pool, "UPDATE operation_log SET reason = 'another' WHERE id = 4", rewriteChain)
 	faults, _ := verify(t, pool, "")
 	require.Empty(t, faults)
-	require.Equal(t, []string{"a"}, compare())
+	require.Equal(t, []string{"a"}, notedAndGone(t, pool))
+}
+
+// Proves the same of a chain that was cut off, for which nothing has to be
+// computed: at an earlier link, or with all that there was of a game.
+func TestCopiedHeadsTellACutChain(t *testing.T) {
+	pool := newPool(t)
+	fillChains(t, pool)
+	_, err := pool.Exec(t.Context(), "CREATE TABLE noted AS SELECT game_id, seq, encode(hash, 'hex') AS hash FROM operation_chain_heads")
+	require.NoError(t, err)
+	tamper(t, pool,
+		"DELETE FROM operation_log WHERE id = 13", "DELETE FROM operation_chain WHERE operation_id = 13",
+		"UPDATE operation_chain_heads AS h SET seq = c.seq, hash = c.hash FROM operation_chain AS c WHERE h.game_id = 'a' AND c.operation_id = 10",
+		"DELETE FROM operation_log WHERE game_id = 'b'", "DELETE FROM operation_chain WHERE game_id = 'b'",
+		"DELETE FROM operation_chain_heads WHERE game_id = 'b'")
+	faults, _ := verify(t, pool, "")
+	require.Empty(t, faults)
+	require.Equal(t, []string{"a", "b"}, notedAndGone(t, pool))
+}
+
+// notedAndGone are the games whose head was noted and is no link any more, as
+// docs/history.md asks for them.
+func notedAndGone(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), `SELECT n.game_id FROM noted AS n LEFT JOIN operation_chain AS c USING (game_id, seq)
+		WHERE encode(c.hash, 'hex') IS DISTINCT FROM n.hash ORDER BY 1`)
+	require.NoError(t, err)
+	games, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return games
+}
+
+// Proves that a log that cannot be read to its end is told with the one reason.
+func TestUnreadableChainIsToldOnce(t *testing.T) {
+	pool := newPool(t)
+	fillChains(t, pool)
+	tamper(t, pool, "ALTER TABLE operation_chain_heads RENAME COLUMN hash TO another")
+	_, err := postgres.NewOperationLog(pool).VerifyChain(t.Context(), "", func(operation.ChainFault) {})
+	require.ErrorContains(t, err, "h.hash")
+	require.NotContains(t, err.Error(), "current transaction is aborted")
 }

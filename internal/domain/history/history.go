@@ -57,3 +57,39 @@ type ClosedPage struct {
 	// question only.
 	NextPageToken []byte
 }
+
+// Outcome is what came of trying to export a run once.
+type Outcome string
+
+// The outcomes of an export. A history that does not replay is kept all the same.
+const (
+	OutcomeSuccess      Outcome = "success"
+	OutcomeUnreplayable Outcome = "unreplayable"
+	OutcomeFailure      Outcome = "failure"
+)
+
+// Outcomes returns all outcomes.
+func Outcomes() []Outcome { return []Outcome{OutcomeSuccess, OutcomeUnreplayable, OutcomeFailure} }
+
+// Backlog is how far behind the export is.
+type Backlog struct {
+	// Mark is up to when the closed runs have been looked through; zero when
+	// never.
+	Mark time.Time
+	// Waiting are the runs that could not be exported and that Temporal may still
+	// have; Lost are those that it had forgotten when they were tried last.
+	Waiting, Lost int64
+	// WaitingSince is when the first of the waiting could not be exported for the
+	// first time; zero when none waits.
+	WaitingSince time.Time
+}
+
+// Since returns the instant up to which every run that Temporal still has is
+// exported, as far as is known: the mark, or before it the first of those that
+// wait. It is zero while nothing has been looked through.
+func (b Backlog) Since() time.Time {
+	if !b.Mark.IsZero() && !b.WaitingSince.IsZero() && b.WaitingSince.Before(b.Mark) {
+		return b.WaitingSince
+	}
+	return b.Mark
+}

@@ -107,7 +107,7 @@ func (page Page) afterwards() string {
 	case page.Reconciles && result.Code.Closing() == ClosesFailed:
 		return "look at `gamemaster drift`, mend what the message names, and reconcile again"
 	case result.Undo != nil, result.Code.Closing() == ClosesFailed:
-		return "container and record are in line; mend what the message names, and ask for the patch again if it is still wanted"
+		return "the undo left container and record in line; mend what the message names, and ask for the patch again if it is still wanted"
 	default:
 		return "nothing was changed; ask again once the reason is mended"
 	}

@@ -16,6 +16,9 @@ var (
 	// ErrNotInDoubt says that the patch waits for no operator, so that there is
 	// nothing to decide.
 	ErrNotInDoubt = errors.New("patch needs no operator")
+	// ErrPaused says that the run of the patch is paused in Temporal, which takes
+	// no decision for it until somebody unpauses it there.
+	ErrPaused = errors.New("patch is paused in Temporal, unpause it first")
 	// ErrInDoubt says that the patch cannot be cancelled, since it cannot be put
 	// back without an operator's decision.
 	ErrInDoubt = errors.New("patch waits for an operator: retry or abandon it")

@@ -162,9 +162,13 @@ func (page Page) doing() string {
 		Quoted(page.State.Doing), Quoted(page.State.Step))
 }
 
-// until tells when what is done now is given up at the latest.
+// until tells when what is done now is given up at the latest. A step that an
+// operator paused does not end before it is unpaused, of which a workflow learns
+// nothing.
 func (page Page) until() string {
 	switch state := page.State; {
+	case !state.Until.IsZero() && state.Step != "":
+		return ", until " + state.Until.Format(pageTime) + " at the latest, unless it is paused"
 	case !state.Until.IsZero():
 		return ", until " + state.Until.Format(pageTime) + " at the latest"
 	case state.Phase == PhaseAuditing, state.Phase == PhaseNeedsOperator:
@@ -181,14 +185,15 @@ func (page Page) tellEnd(b *strings.Builder) {
 		line(b, "Because", Quoted(result.Message))
 	}
 	if result.Undo != nil {
-		line(b, "What was undone", Quoted(result.Undo.Sentence()))
+		line(b, "What was undone", Quoted(result.UndoSentence()))
 	}
 	line(b, "Do", page.afterwards())
 	line(b, "Took", result.FinishedAt.Sub(result.StartedAt).Round(time.Millisecond).String()+
 		", until "+result.FinishedAt.UTC().Format(pageTime))
 }
 
-// ending is how the run ended, in one line.
+// ending is how the run ended, in one line. It tells what was, and not what is:
+// a run that a reset gave its end only may come long after what it tells.
 func (page Page) ending() string {
 	result := *page.Result
 	game, from, to := Quoted(result.GameID), Quoted(result.From.Version), Quoted(result.To.Version)
@@ -199,8 +204,10 @@ func (page Page) ending() string {
 		return fmt.Sprintf("**Done:** record and container of %s were in line already", game)
 	case page.Reconciles:
 		return fmt.Sprintf("**Done:** record and container of %s are on %s", game, to)
+	case result.Noop && result.From != result.To:
+		return fmt.Sprintf("**Done:** the run before the reset had moved %s from %s to %s; this run changed nothing", game, from, to)
 	case result.Noop:
-		return fmt.Sprintf("**Done:** %s is on %s; this run changed nothing", game, to)
+		return fmt.Sprintf("**Done:** %s was on %s already; this run changed nothing", game, to)
 	}
 	return fmt.Sprintf("**Done:** %s moved from %s to %s", game, from, to)
 }

@@ -39,7 +39,7 @@ func TestPageTellsWhatToDo(t *testing.T) {
 	}{
 		{patch.PhaseValidating, "LoadRecord", time.Minute, []string{
 			"**Validating:** game `g`, from `1.4.2` to `1.4.3`", "`do it` (step `LoadRecord`)", "*Pending Activities*",
-			"2026-03-01 12:00:00 UTC, until 2026-03-01 12:01:00 UTC at the latest",
+			"2026-03-01 12:00:00 UTC, until 2026-03-01 12:01:00 UTC at the latest, unless it is paused",
 			"mend it", "is safe", "neither the container nor the record has been touched",
 		}},
 		{patch.PhasePatching, "PatchContainer", 2 * time.Minute, []string{
@@ -116,7 +116,19 @@ func TestPageTellsTheEnd(t *testing.T) {
 		want       []string
 	}{
 		{"success", false, patch.Result{Outcome: operation.OutcomeSuccess}, []string{"**Done:** `g` moved from `1.4.2` to `1.4.3`", "**Do:** nothing"}},
-		{"noop", false, patch.Result{Outcome: operation.OutcomeSuccess, Noop: true}, []string{"**Done:** `g` is on `1.4.3`; this run changed nothing"}},
+		{
+			"noop", false, patch.Result{Outcome: operation.OutcomeSuccess, Noop: true, From: patch.Image{Version: "1.4.3"}},
+			[]string{"**Done:** `g` was on `1.4.3` already; this run changed nothing"},
+		},
+		{
+			"moved before a reset", false, patch.Result{Outcome: operation.OutcomeSuccess, Noop: true},
+			[]string{"**Done:** the run before the reset had moved `g` from `1.4.2` to `1.4.3`; this run changed nothing"},
+		},
+		{
+			"undone before a reset", false,
+			patch.Result{Code: patch.CodeConflict, RunID: "2", Undo: &patch.Undo{Line: patch.LineInLine, RunID: "1"}},
+			[]string{"**Refused:**", "that was the run before the reset"},
+		},
 		{"refused", false, patch.Result{Code: patch.CodeSemverPatchOnly}, []string{"**Refused:** game `g`, code `semver_patch_only`", "nothing was changed"}},
 		{"conflict", false, patch.Result{Code: patch.CodeConflict, Undo: undone}, []string{"**Refused:**", "in line", "**What was undone:**"}},
 		{"cancelled", false, patch.Result{Code: patch.CodeCancelled, Undo: undone}, []string{"**Cancelled:**", "in line"}},
@@ -131,7 +143,10 @@ func TestPageTellsTheEnd(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			row.result.GameID, row.result.StartedAt, row.result.FinishedAt = "g", noon, noon.Add(1500*time.Millisecond)
-			row.result.From, row.result.To = patch.Image{Version: "1.4.2"}, patch.Image{Version: "1.4.3"}
+			row.result.To = patch.Image{Version: "1.4.3"}
+			if row.result.From == (patch.Image{}) {
+				row.result.From = patch.Image{Version: "1.4.2"}
+			}
 			page := patch.Page{Reconciles: row.reconciles, Result: &row.result}
 			for _, part := range append(row.want, "**Took:** 1.5s, until 2026-03-01 12:00:01 UTC") {
 				require.Contains(t, page.Markdown(), part)

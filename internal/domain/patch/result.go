@@ -82,6 +82,16 @@ type Result struct {
 // IsSuccess reports whether the patch did what was asked.
 func (result Result) IsSuccess() bool { return result.Outcome == operation.OutcomeSuccess }
 
+// UndoSentence tells the undo in the audit row and on the page of the run, and
+// tells it apart when a reset had the run take it over: nothing was done or
+// looked at by the run itself then. It is empty when there was no undo.
+func (result Result) UndoSentence() string {
+	if result.Undo == nil {
+		return ""
+	}
+	return result.Undo.sentence(result.Undo.RunID != "" && result.Undo.RunID != result.RunID)
+}
+
 // Stands reports whether a patch whose rotation was tried, and whose outcome was
 // not known, took place after all: the compensation found the row on the
 // target. A forced patch to what the row named before proves nothing by it.
@@ -112,7 +122,7 @@ func Entry(request Request, result Result) operation.OperationEntry {
 		// unique all the same, so that a retried append finds its row.
 		patchID = result.WorkflowID
 	}
-	entry := operation.OperationEntry{
+	return operation.OperationEntry{
 		GameID:       storable(result.GameID, maxAuditGameID),
 		OpKind:       result.Kind.OrPatch(),
 		OpSource:     request.OpSource.OrDefault(),
@@ -127,15 +137,12 @@ func Entry(request Request, result Result) operation.OperationEntry {
 		RunID:        result.RunID,
 		Reason:       storable(request.Reason, maxAuditText),
 		Noop:         result.Noop,
+		Undo:         storable(result.UndoSentence(), maxAuditText),
 		FromVersion:  result.From.Version,
 		FromImageRef: result.From.ImageRef,
 		ToVersion:    storable(result.To.Version, maxAuditText),
 		ToImageRef:   result.To.ImageRef,
 	}
-	if result.Undo != nil {
-		entry.Undo = storable(result.Undo.Sentence(), maxAuditText)
-	}
-	return entry
 }
 
 // AfterReset is the audit row of a run that took another's place after a reset

@@ -65,6 +65,10 @@ type Undo struct {
 	// Fence is the number below which Runtime Manager refuses every call for the
 	// game; zero when nothing was under way, or it knows no such numbers.
 	Fence int64 `json:"fence,omitempty"`
+	// RunID is the run that looked, and did it. After a reset it is another than
+	// the run that tells of it. Runs from before it was kept have none, and neither
+	// has an undo that was abandoned.
+	RunID string `json:"run_id,omitempty"`
 	// Told is the sentence of the audit row, where that is all that is left.
 	Told string `json:"told,omitempty"`
 	// Decisions are what operators decided on the way, in order: the last
@@ -104,8 +108,12 @@ type Decision struct {
 	Command
 }
 
-// Sentence tells the undo in the audit row.
-func (undo Undo) Sentence() string {
+// Sentence tells the undo to whom it is all the same which run did it; others
+// ask [Result.UndoSentence].
+func (undo Undo) Sentence() string { return undo.sentence(false) }
+
+// sentence tells as well that the undo was inherited from another run.
+func (undo Undo) sentence(inherited bool) string {
 	if undo.Told != "" {
 		return undo.Told
 	}
@@ -130,6 +138,9 @@ func (undo Undo) Sentence() string {
 	}
 	if undo.Fence != 0 {
 		b.WriteString("; calls below fence " + strconv.FormatInt(undo.Fence, 10) + " are refused")
+	}
+	if inherited {
+		b.WriteString("; that was the run before the reset")
 	}
 	undo.tellDecisions(&b)
 	return b.String()
