@@ -14,9 +14,9 @@ import (
 func (s *stack) measureAll(ctx context.Context, p plan, r *report.Report) error {
 	for i, b := range p.blocks {
 		err := s.measureBlock(ctx, p, b, r)
-		if err == nil && i == 0 {
-			if err = s.count(ctx, b, r); err == nil {
-				err = s.measureSteady(ctx, p, b, r)
+		for _, once := range []func(context.Context, plan, block, *report.Report) error{s.count, s.measureGrowth, s.measureSteady} {
+			if err == nil && i == 0 {
+				err = once(ctx, p, b, r)
 			}
 		}
 		if err != nil {
@@ -32,7 +32,7 @@ func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Rep
 		for _, rival := range order(b.rivals, round) {
 			s.tell("temporal on %s, round %d of %d: %s", b.setting.name, round+1, p.rounds, rival.name)
 			results, err := s.take(ctx, turn{
-				round: round, rival: rival, setting: b.setting, cells: b.cells, warmUp: p.warmUp, length: p.length,
+				round: round, rival: rival, setting: b.setting, fleet: p.fleet, cells: b.cells, warmUp: p.warmUp, length: p.length,
 			})
 			if err != nil {
 				return err
@@ -47,14 +47,32 @@ func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Rep
 }
 
 // count counts what one patch takes of each rival.
-func (s *stack) count(ctx context.Context, b block, r *report.Report) error {
+func (s *stack) count(ctx context.Context, p plan, b block, r *report.Report) error {
 	for _, rival := range b.rivals {
 		s.tell("counting: %s", rival.name)
-		c, err := s.costOf(ctx, rival, b.setting)
+		c, err := s.costOf(ctx, rival, b.setting, p.fleet)
 		if err != nil {
 			return err
 		}
 		r.Costs = append(r.Costs, c)
+	}
+	return nil
+}
+
+// measureGrowth measures every rival beside few other games and beside many.
+func (s *stack) measureGrowth(ctx context.Context, p plan, b block, r *report.Report) error {
+	for _, fleet := range p.fleets {
+		for _, rival := range b.rivals {
+			s.tell("beside %d other games: %s", fleet, rival.name)
+			results, err := s.take(ctx, turn{
+				rival: rival, setting: b.setting, fleet: fleet, warmUp: p.warmUp, length: p.length,
+				cells: cells(b.setting, []int{growthCallers}, 0),
+			})
+			if err != nil {
+				return err
+			}
+			r.Growth = append(r.Growth, results...)
+		}
 	}
 	return nil
 }
@@ -71,7 +89,7 @@ func (s *stack) measureSteady(ctx context.Context, p plan, b block, r *report.Re
 		}
 		s.tell("for %s at a stretch: %s", p.steady, rival.name)
 		results, err := s.take(ctx, turn{
-			rival: rival, setting: b.setting, warmUp: p.warmUp, length: p.steady,
+			rival: rival, setting: b.setting, fleet: p.fleet, warmUp: p.warmUp, length: p.steady,
 			cells: cells(b.setting, []int{steadyCallers}, 0),
 		})
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // options are what the command line says.
 type options struct {
-	short, full, json, strict bool
+	short, full, json, strict, growth bool
 	// only and on choose rivals and settings of Temporal by regular expression.
 	only, on string
 	// given overrides the plan where it is not zero.
@@ -36,6 +36,9 @@ func parseOptions(args []string) (options, error) {
 	default:
 		o.plan = usualPlan(chosen)
 	}
+	if o.growth {
+		o.plan.fleets = manyFleets
+	}
 	o.plan.product = o.given.product
 	override(&o.plan.rounds, o.given.rounds)
 	override(&o.plan.length, o.given.length)
@@ -53,6 +56,7 @@ func (o *options) flags() *flag.FlagSet {
 	set.BoolVar(&o.full, "full", false, "the whole cross product")
 	set.BoolVar(&o.json, "json", false, "print everything as JSON, and the tables to standard error")
 	set.BoolVar(&o.strict, "strict", false, "end with an error when a ratio is missed")
+	set.BoolVar(&o.growth, "growth", false, "measure all beside 100 and 100,000 other games as well")
 	set.StringVar(&o.only, "only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
 	set.StringVar(&o.on, "temporal", "", "regular expression of the `settings` of Temporal to measure; the ratios are of the first")
 	set.StringVar(&o.given.product, "gamemaster", "", "absolute `path` of the gamemaster to measure; without it the one of this checkout is built")

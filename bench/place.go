@@ -46,6 +46,8 @@ type placeOptions struct {
 	rival   rival
 	setting temporalSetting
 	callers int
+	// fleet is how many other games are in the database.
+	fleet int
 	// counted puts a proxy between the rival and Postgres.
 	counted bool
 }
@@ -73,6 +75,10 @@ func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, 
 	p.onClose(p.manager.stop)
 	p.control = rtmsim.NewControl(p.manager.address)
 	p.onClose(func() error { p.control.Close(); return nil })
+	template, err := s.template(ctx, options.fleet)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.administer(ctx, "CREATE DATABASE "+p.database()+" TEMPLATE "+template); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,9 @@ type plan struct {
 	steady time.Duration
 	// fleet is how many other games are in the database.
 	fleet int
+	// fleets are more such numbers, to see what grows with them; empty leaves that
+	// out.
+	fleets []int
 	// product is the gamemaster to measure; empty is the one of this checkout.
 	product string
 	// timeout ends it all.
@@ -78,7 +81,7 @@ func usualPlan(rivals []rival) plan {
 // fullPlan is the whole cross product.
 func fullPlan(rivals []rival) plan {
 	p := usualPlan(rivals)
-	p.blocks, p.timeout, p.steady = nil, 4*time.Hour, 5*time.Minute
+	p.blocks, p.timeout, p.steady, p.fleets = nil, 4*time.Hour, 5*time.Minute, manyFleets
 	for _, setting := range temporalSettings() {
 		all := append(cells(setting, callerCounts, 0), cells(setting, callerCounts, report.ManagerDelay)...)
 		p.blocks = append(p.blocks, block{setting, rivals, all})
@@ -93,6 +96,13 @@ func cells(setting temporalSetting, callers []int, delay time.Duration) []report
 	}
 	return list
 }
+
+// manyFleets are what growth is measured between.
+var manyFleets = []int{100, 100_000}
+
+// growthCallers ask meanwhile: enough to keep all of a rival busy, and not so many
+// that their own memory is most of it.
+const growthCallers = 8
 
 // steadyCallers ask while the product is measured at a stretch.
 const steadyCallers = 8

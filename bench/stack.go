@@ -26,9 +26,6 @@ const (
 // image is what the registry has for a version.
 func image(version string) string { return "registry.example/galaxy/engine:" + version }
 
-// template is the migrated database that those of the turns are copies of.
-const template = "bench_template"
-
 // stack is what all rivals share: a directory, one Postgres that keeps its data as
 // a real one does, and the programs.
 type stack struct {
@@ -38,14 +35,17 @@ type stack struct {
 	product, self string
 	progress      io.Writer
 	// places counts those that were opened.
-	places  int
-	closers []func() error
+	places int
+	// templates are the migrated databases that those of the turns are copies of, by
+	// how many other games are in them.
+	templates map[int]string
+	closers   []func() error
 }
 
 // startStack starts Postgres, and builds the product unless another program is
 // given. Whatever it started is stopped again when it fails.
 func startStack(ctx context.Context, p plan, progress io.Writer) (_ *stack, err error) {
-	s := &stack{product: p.product, progress: progress}
+	s := &stack{product: p.product, progress: progress, templates: map[int]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close())
@@ -72,7 +72,7 @@ func startStack(ctx context.Context, p plan, progress io.Writer) (_ *stack, err 
 		return nil, err
 	}
 	s.onClose(s.postgres.Close)
-	return s, s.makeTemplate(ctx, p.fleet)
+	return s, nil
 }
 
 // build builds the gamemaster of this checkout, in its own module: what it is
@@ -91,9 +91,22 @@ func (s *stack) build(ctx context.Context) error {
 	return nil
 }
 
-// makeTemplate makes the database that every turn begins with: the schema, the
-// versions, and a fleet of games that nobody patches.
-func (s *stack) makeTemplate(ctx context.Context, fleet int) error {
+// template returns the database that a turn begins with, made when it is missing:
+// the schema, the versions, and a fleet of games that nobody patches.
+func (s *stack) template(ctx context.Context, fleet int) (string, error) {
+	name, made := s.templates[fleet]
+	if made {
+		return name, nil
+	}
+	name = fmt.Sprintf("bench_template_%d", fleet)
+	if err := s.makeTemplate(ctx, name, fleet); err != nil {
+		return "", err
+	}
+	s.templates[fleet] = name
+	return name, nil
+}
+
+func (s *stack) makeTemplate(ctx context.Context, template string, fleet int) error {
 	if err := s.postgres.CreateDatabase(ctx, template); err != nil {
 		return err
 	}

@@ -14,9 +14,11 @@ type turn struct {
 	round   int
 	rival   rival
 	setting temporalSetting
-	cells   []report.Cell
-	warmUp  time.Duration
-	length  time.Duration
+	// fleet is how many other games are in the database.
+	fleet  int
+	cells  []report.Cell
+	warmUp time.Duration
+	length time.Duration
 }
 
 // take starts the rival, measures its cells one after the other, proves that what
@@ -26,7 +28,7 @@ func (s *stack) take(ctx context.Context, t turn) (_ []report.Result, err error)
 	for _, c := range t.cells {
 		callers = max(callers, c.Callers)
 	}
-	p, err := s.openPlace(ctx, placeOptions{rival: t.rival, setting: t.setting, callers: callers})
+	p, err := s.openPlace(ctx, placeOptions{rival: t.rival, setting: t.setting, callers: callers, fleet: t.fleet})
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +48,7 @@ func (p *place) measure(ctx context.Context, t turn, c report.Cell) (report.Resu
 	if err := p.setDelay(ctx, c.Delay); err != nil {
 		return report.Result{}, err
 	}
-	r := report.Result{Round: t.round, Rival: t.rival.name, Cell: c}
+	r := report.Result{Round: t.round, Rival: t.rival.name, Fleet: t.fleet, Cell: c}
 	patches, before := p.patches(), p.costs()
 	var err error
 	if r.Window, err = measureWindow(ctx, p.callers[:c.Callers], t.warmUp, t.length); err != nil {

@@ -33,6 +33,8 @@ type Window struct {
 type Result struct {
 	Round int    `json:"round"`
 	Rival string `json:"rival"`
+	// Fleet is how many other games were in the database.
+	Fleet int `json:"fleet"`
 	Cell
 	Window
 	// Processes are the rival's own, and Servers what is beside it.
@@ -101,6 +103,8 @@ type Report struct {
 	Results []Result `json:"results"`
 	// Steady are the long windows, see -steady.
 	Steady []Result `json:"steady,omitempty"`
+	// Growth are windows beside few other games and beside many, see -growth.
+	Growth []Result `json:"growth,omitempty"`
 	Costs  []Cost   `json:"costs"`
 	// Rows and Ratios are summed up from the others.
 	Rows   []row   `json:"rows"`

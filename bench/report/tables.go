@@ -30,6 +30,10 @@ func (r *Report) Write(out io.Writer) {
 		fmt.Fprintln(out, "\nLong windows")
 		r.writeSteady(out)
 	}
+	if len(r.Growth) > 0 {
+		fmt.Fprintln(out, "\nBeside few and many other games")
+		r.writeGrowth(out)
+	}
 	r.writeStalls(out)
 	fmt.Fprintf(out, "\nMemory and processor time, Temporal on %s, no delay\n", r.Plan.Blocks[0].Temporal)
 	r.writeUsage(out)
@@ -63,7 +67,7 @@ func (r *Report) writeTimes(out io.Writer, temporal string) {
 // writeStalls tells where runs stood still that were far out of line.
 func (r *Report) writeStalls(out io.Writer) {
 	first := true
-	for _, result := range slices.Concat(r.Results, r.Steady) {
+	for _, result := range slices.Concat(r.Results, r.Growth, r.Steady) {
 		if result.Stall == "" {
 			continue
 		}
@@ -81,6 +85,19 @@ func (r *Report) writeSteady(out io.Writer) {
 		for _, s := range r.Steady {
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", s.Rival, s.Callers,
 				number(1e3*p50(s)), number(1e3*p95(s)), number(1e3*p99(s)), number(1e3*slowest(s)), number(s.PerSecond), s.Latency.N)
+		}
+	})
+}
+
+func (r *Report) writeGrowth(out io.Writer) {
+	table(out, "other games\tcallers\trival\tp50\tp99\tpatches/s\tpeak MiB\tn", func(w io.Writer) {
+		for _, g := range r.Growth {
+			var peaks []string
+			for _, process := range g.Processes {
+				peaks = append(peaks, process.Role+" "+number(process.PeakRSS/mebibyte))
+			}
+			fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", g.Fleet, g.Callers, g.Rival,
+				number(1e3*p50(g)), number(1e3*p99(g)), number(g.PerSecond), strings.Join(peaks, ", "), g.Latency.N)
 		}
 	})
 }
