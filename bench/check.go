@@ -19,12 +19,20 @@ const (
 // container are on the version of its last answer, and every patch left its row
 // in the audit log. The latter may come after the answer, for a while.
 func (p *place) check(ctx context.Context) error {
+	if err := p.awaitRows(ctx, settleTimeout); err != nil {
+		return err
+	}
+	return p.checkGames(ctx)
+}
+
+// awaitRows waits until every patch has its row in the audit log.
+func (p *place) awaitRows(ctx context.Context, timeout time.Duration) error {
 	connection, err := pgx.Connect(ctx, p.stack.postgres.URL(p.database()))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }() // it was only read from
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for {
 		var rows int
@@ -33,7 +41,7 @@ func (p *place) check(ctx context.Context) error {
 			return err
 		}
 		if rows == p.patches() {
-			break
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -41,10 +49,15 @@ func (p *place) check(ctx context.Context) error {
 		case <-time.After(settleEvery):
 		}
 	}
-	return p.checkGames(ctx, connection)
 }
 
-func (p *place) checkGames(ctx context.Context, connection *pgx.Conn) error {
+// checkGames holds the records and the containers against what was answered last.
+func (p *place) checkGames(ctx context.Context) error {
+	connection, err := pgx.Connect(ctx, p.stack.postgres.URL(p.database()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }() // it was only read from
 	runtimes, err := p.control.Runtimes(ctx)
 	if err != nil {
 		return err

@@ -77,36 +77,42 @@ func (c *caller) loop(ctx context.Context, stop <-chan struct{}, told func()) ([
 // patch moves one game to its other version and checks the answer.
 func (c *caller) patch(ctx context.Context, g *game) error {
 	version := g.other()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	body, err := json.Marshal(map[string]string{"version": version})
-	if err != nil {
-		return err
-	}
-	target := c.url + "/api/v1/internal/runtimes/" + g.id + "/patch"
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Authorization", "Bearer "+c.token)
 	// As long as it takes: an answer without a result would be quick.
-	request.Header.Set("Prefer", "wait=60")
-	response, err := c.client.Do(request)
-	if err != nil {
-		return err
+	status, body, err := c.send(ctx, g, version, "wait=60")
+	if err == nil {
+		err = checkAnswer(status, body, version)
 	}
-	answer, err := io.ReadAll(response.Body)
-	_ = response.Body.Close() // it was read to its end
 	if err != nil {
-		return err
-	}
-	if err := checkAnswer(response.StatusCode, answer, version); err != nil {
 		return fmt.Errorf("patch of %s to %s: %w", g.id, version, err)
 	}
 	g.version = version
 	c.patches++
 	return nil
+}
+
+// send asks for a patch, and returns the answer whatever it says.
+func (c *caller) send(ctx context.Context, g *game, version, prefer string) (status int, answer []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body, err := json.Marshal(map[string]string{"version": version})
+	if err != nil {
+		return 0, nil, err
+	}
+	target := c.url + "/api/v1/internal/runtimes/" + g.id + "/patch"
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	request.Header.Set("Prefer", prefer)
+	response, err := c.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	answer, err = io.ReadAll(response.Body)
+	_ = response.Body.Close() // it was read to its end
+	return response.StatusCode, answer, err
 }
 
 // checkAnswer reads the answer of any rival: a success that recreated the game on

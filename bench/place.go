@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,8 @@ type placeOptions struct {
 	callers int
 	// fleet is how many other games are in the database.
 	fleet int
+	// environ is added to that of the rival's processes.
+	environ []string
 	// counted puts a proxy between the rival and Postgres.
 	counted bool
 }
@@ -93,7 +96,7 @@ func (s *stack) openPlace(ctx context.Context, options placeOptions) (_ *place, 
 		}
 		p.onClose(p.proxy.Close)
 	}
-	return p, p.startRival(ctx, databaseURL, options.callers)
+	return p, p.startRival(ctx, databaseURL, options)
 }
 
 // startTemporal starts a server with the settings of the dev stack but for those
@@ -153,14 +156,14 @@ func (p *place) layGames(ctx context.Context, n int) error {
 }
 
 // startRival starts the rival's processes, and gives each caller its games.
-func (p *place) startRival(ctx context.Context, databaseURL string, callers int) error {
+func (p *place) startRival(ctx context.Context, databaseURL string, options placeOptions) error {
+	callers := options.callers
 	tokens, authFile, err := p.writePolicy(callers)
 	if err != nil {
 		return err
 	}
-	environ := []string{
-		"DATABASE_URL=" + databaseURL, "RTM_URL=" + p.manager.address, "GAMEMASTER_AUTH_FILE=" + authFile,
-	}
+	environ := append(slices.Clone(options.environ),
+		"DATABASE_URL="+databaseURL, "RTM_URL="+p.manager.address, "GAMEMASTER_AUTH_FILE="+authFile)
 	if p.proxy != nil {
 		// What is counted is the patch, not what a worker does every few minutes.
 		environ = append(environ, "GAMEMASTER_WATCH_INTERVAL=0s", "GAMEMASTER_EXPORT_INTERVAL=0s")

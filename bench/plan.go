@@ -18,6 +18,9 @@ type plan struct {
 	// fleets are more such numbers, to see what grows with them; empty leaves that
 	// out.
 	fleets []int
+	// open is how many patches of the product are to be open at once; zero leaves
+	// it out.
+	open int
 	// product is the gamemaster to measure; empty is the one of this checkout.
 	product string
 	// timeout ends it all.
@@ -81,7 +84,8 @@ func usualPlan(rivals []rival) plan {
 // fullPlan is the whole cross product.
 func fullPlan(rivals []rival) plan {
 	p := usualPlan(rivals)
-	p.blocks, p.timeout, p.steady, p.fleets = nil, 4*time.Hour, 5*time.Minute, manyFleets
+	p.blocks, p.timeout = nil, 6*time.Hour
+	p.steady, p.fleets, p.open = 5*time.Minute, manyFleets, manyOpen
 	for _, setting := range temporalSettings() {
 		all := append(cells(setting, callerCounts, 0), cells(setting, callerCounts, report.ManagerDelay)...)
 		p.blocks = append(p.blocks, block{setting, rivals, all})
@@ -99,6 +103,9 @@ func cells(setting temporalSetting, callers []int, delay time.Duration) []report
 
 // manyFleets are what growth is measured between.
 var manyFleets = []int{100, 100_000}
+
+// manyOpen is how many patches are open at once where that is measured.
+const manyOpen = 10_000
 
 // growthCallers ask meanwhile: enough to keep all of a rival busy, and not so many
 // that their own memory is most of it.

@@ -74,6 +74,22 @@ type Cost struct {
 	Kinds map[string]float64 `json:"event_kinds,omitempty"`
 }
 
+// Open is what the product took while many patches were open at once.
+type Open struct {
+	Rival string `json:"rival"`
+	// Patches were asked for, and AtOnce of them open when the last was.
+	Patches int `json:"patches"`
+	AtOnce  int `json:"at_once"`
+	// Rested and Full are what its processes and the servers beside it took before
+	// the first and when all were open; CPU is the total, in seconds.
+	Rested []Process `json:"rested"`
+	Full   []Process `json:"full"`
+	// AskedIn is how long it took to ask for all, EndedIn from when Runtime Manager
+	// let go until all had ended well.
+	AskedIn time.Duration `json:"asked_in_ns"`
+	EndedIn time.Duration `json:"ended_in_ns"`
+}
+
 // Plan says what was measured.
 type Plan struct {
 	Rounds int           `json:"rounds"`
@@ -105,7 +121,9 @@ type Report struct {
 	Steady []Result `json:"steady,omitempty"`
 	// Growth are windows beside few other games and beside many, see -growth.
 	Growth []Result `json:"growth,omitempty"`
-	Costs  []Cost   `json:"costs"`
+	// Open is what the product took with many patches open, see -open.
+	Open  []Open `json:"open,omitempty"`
+	Costs []Cost `json:"costs"`
 	// Rows and Ratios are summed up from the others.
 	Rows   []row   `json:"rows"`
 	Ratios []ratio `json:"ratios"`

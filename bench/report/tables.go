@@ -34,6 +34,10 @@ func (r *Report) Write(out io.Writer) {
 		fmt.Fprintln(out, "\nBeside few and many other games")
 		r.writeGrowth(out)
 	}
+	if len(r.Open) > 0 {
+		fmt.Fprintln(out, "\nMany patches open at once")
+		r.writeOpen(out)
+	}
 	r.writeStalls(out)
 	fmt.Fprintf(out, "\nMemory and processor time, Temporal on %s, no delay\n", r.Plan.Blocks[0].Temporal)
 	r.writeUsage(out)
@@ -98,6 +102,22 @@ func (r *Report) writeGrowth(out io.Writer) {
 			}
 			fmt.Fprintf(w, "%d\t%d\t%s\t%s\t%s\t%s\t%s\t%d\n", g.Fleet, g.Callers, g.Rival,
 				number(1e3*p50(g)), number(1e3*p99(g)), number(g.PerSecond), strings.Join(peaks, ", "), g.Latency.N)
+		}
+	})
+}
+
+func (r *Report) writeOpen(out io.Writer) {
+	table(out, "rival\tasked for\topen at once\tprocess\trested MiB\tfull MiB\tKiB/open patch\tasked in\tended in", func(w io.Writer) {
+		for _, o := range r.Open {
+			for i, full := range o.Full {
+				if i >= len(o.Rested) || full.RSS == 0 {
+					continue
+				}
+				grown := (full.RSS - o.Rested[i].RSS) / float64(max(o.AtOnce, 1))
+				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", o.Rival, o.Patches, o.AtOnce, full.Role,
+					number(o.Rested[i].RSS/mebibyte), number(full.RSS/mebibyte), number(grown/1024),
+					o.AskedIn.Round(time.Second/10), o.EndedIn.Round(time.Second/10))
+			}
 		}
 	})
 }
