@@ -29,11 +29,20 @@ func stalled(latency measure.Latency) bool {
 }
 
 // explain says where the slowest run of a game stood still; empty for a window
-// without a stall, and for a rival without Temporal.
-func (p *place) explain(ctx context.Context, w report.Window) (string, error) {
+// without a stall, and for a rival without Temporal. What cannot be found out is
+// said as well: the window was measured all the same.
+func (p *place) explain(ctx context.Context, w report.Window) string {
 	if p.temporal == nil || !stalled(w.Latency) {
-		return "", nil
+		return ""
 	}
+	where, err := p.standstill(ctx, w)
+	if err != nil {
+		return "unknown where: " + err.Error()
+	}
+	return where
+}
+
+func (p *place) standstill(ctx context.Context, w report.Window) (string, error) {
 	connection, err := p.dialTemporal(ctx)
 	if err != nil {
 		return "", err
