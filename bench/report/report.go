@@ -177,13 +177,15 @@ func New(plan Plan) *Report {
 	}
 }
 
-// SumUp fills in the rows and the ratios.
+// SumUp fills in the rows, of what was measured, and the ratios.
 func (r *Report) SumUp() {
 	r.Rows, r.Ratios = nil, nil
 	for _, b := range r.Plan.Blocks {
 		for _, c := range b.Cells {
 			for _, rival := range b.Rivals {
-				r.Rows = append(r.Rows, r.row(rival, c))
+				if row := r.row(rival, c); row.P50.N > 0 {
+					r.Rows = append(r.Rows, row)
+				}
 			}
 		}
 	}

@@ -103,7 +103,7 @@ func TestTables(t *testing.T) {
 	for _, want := range []string{
 		"Temporal on sqlite",
 		"0s 1 ours 24 [16-32] 30 30 [30-30] 30 50 [50-50] 4.00 0.40 [0.40-0.40] 2.50 [2.50-2.50] 20",
-		"200ms 1 saga - - - - - - - - 0",
+		"200ms 1 ours 375 [250-500] 300 300 [300-300] 300 4.00 [4.00-4.00] 1.25 - - 20",
 		"1 ours worker 32 [32-32] 64 [64-64] 2.00 [2.00-2.00]",
 		"1 ours postgres - - 1.00 [1.00-1.00]",
 		"ours 8.00 8.00 18 - 5.50 1.00 -",
@@ -111,5 +111,8 @@ func TestTables(t *testing.T) {
 		"ours: patches/s to saga, 32 callers at least 2 2.50 [2.50-2.50] ok",
 	} {
 		require.True(t, fields[want], "no line %q in\n%s", want, out.String())
+	}
+	for line := range fields {
+		require.False(t, strings.HasPrefix(line, "200ms 1 saga"), "nothing is shown of what was not measured: %s", line)
 	}
 }

@@ -23,6 +23,9 @@ func (r *Report) Write(out io.Writer) {
 	}
 	fmt.Fprintln(out, "A figure is the median of the rounds [least to most]. Times are in ms, from request to answer.")
 	for _, b := range r.Plan.Blocks {
+		if !slices.ContainsFunc(r.Rows, func(row row) bool { return row.Temporal == b.Temporal }) {
+			continue
+		}
 		fmt.Fprintf(out, "\nTemporal on %s\n", b.Temporal)
 		r.writeTimes(out, b.Temporal)
 	}
