@@ -74,6 +74,9 @@ type TemporalOptions struct {
 	// ready. On an existing database missing ones are added; a changed type is
 	// an error.
 	SearchAttributes map[string]string
+	// Metrics has the server serve its Prometheus metrics on a free port of the
+	// host of Address; it takes our own server.
+	Metrics bool
 	// Progress gets notes on the building of the server and a bar when it is a
 	// terminal; nil means standard error.
 	Progress io.Writer
@@ -88,6 +91,7 @@ type Temporal struct {
 	process   *process
 	address   string
 	uiAddress string // "" = headless
+	metrics   string // "" = none
 }
 
 // StartTemporal starts a server and returns once workflows can be started on it,
@@ -132,6 +136,14 @@ func (t *Temporal) UIURL() string {
 		return ""
 	}
 	return "http://" + t.uiAddress
+}
+
+// MetricsURL returns where the server's metrics are; empty when it serves none.
+func (t *Temporal) MetricsURL() string {
+	if t.metrics == "" {
+		return ""
+	}
+	return "http://" + t.metrics + "/metrics"
 }
 
 // PID returns the server's process id, also after it has ended.
@@ -182,6 +194,11 @@ func startTemporalOnce(ctx context.Context, binary string, o TemporalOptions) (*
 	t := &Temporal{address: address}
 	if !o.Headless {
 		if t.uiAddress, err = temporalAddress("temporal ui", o.UIAddress); err != nil {
+			return nil, err
+		}
+	}
+	if o.Metrics {
+		if t.metrics, err = temporalAddress("temporal metrics", ""); err != nil {
 			return nil, err
 		}
 	}
@@ -237,6 +254,13 @@ func temporalArgs(t *Temporal, o TemporalOptions) ([]string, error) {
 			return nil, err
 		}
 		args = append(args, "--ui-ip", uiIP, "--ui-port", uiPort)
+	}
+	if t.metrics != "" {
+		_, port, err := temporalSplit(t.metrics)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "--metrics-port", port)
 	}
 	if o.Dir != "" {
 		args = append(args, "--db-filename", temporalFile(o.Dir),

@@ -68,6 +68,17 @@ func TestTemporalRunsWorkflows(t *testing.T) {
 	requireTemporalGone(t, server)
 }
 
+// Settings that are given win over those of the dev stack, and metrics are served
+// when they are asked for.
+func TestTemporalSettingsAndMetrics(t *testing.T) {
+	server := startTemporal(t, devstack.TemporalOptions{
+		Metrics: true, DynamicConfig: map[string]any{"frontend.WorkflowPauseEnabled": false},
+	})
+	require.NotContains(t, httpBody(t, server.UIURL()+"/api/v1/namespaces/default"), "workflowPause")
+	require.Contains(t, httpBody(t, server.MetricsURL()), "service_requests")
+	require.Empty(t, startTemporal(t, devstack.TemporalOptions{Headless: true}).MetricsURL())
+}
+
 // A file keeps finished and waiting workflows through a crash, and a restart adds
 // a search attribute that came later.
 func TestTemporalFileSurvivesKill(t *testing.T) {

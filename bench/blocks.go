@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"galaxy/gamemaster/bench/report"
+)
+
+// measureAll measures block after block, and in the first one also what is not
+// measured in windows.
+func (s *stack) measureAll(ctx context.Context, p plan, r *report.Report) error {
+	for i, b := range p.blocks {
+		err := s.measureBlock(ctx, p, b, r)
+		for _, once := range []func(context.Context, plan, block, *report.Report) error{s.count, s.measureGrowth, s.measureSteady, s.measureOpen} {
+			if err == nil && i == 0 {
+				err = once(ctx, p, b, r)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
+		}
+	}
+	return nil
+}
+
+// measureBlock has the rivals take turns.
+func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report) error {
+	for round := range p.rounds {
+		for _, rival := range order(b.rivals, round) {
+			s.tell("temporal on %s, round %d of %d: %s", b.setting.name, round+1, p.rounds, rival.name)
+			results, err := s.take(ctx, turn{
+				round: round, rival: rival, setting: b.setting, fleet: p.fleet, cells: b.cells, warmUp: p.warmUp, length: p.length,
+			})
+			if err != nil {
+				return err
+			}
+			r.Results = append(r.Results, results...)
+			if load, ok := loadAverage(); ok {
+				r.Machine.Load = append(r.Machine.Load, load)
+			}
+		}
+	}
+	return nil
+}
+
+// count counts what one patch takes of each rival.
+func (s *stack) count(ctx context.Context, p plan, b block, r *report.Report) error {
+	for _, rival := range b.rivals {
+		s.tell("counting: %s", rival.name)
+		c, err := s.costOf(ctx, rival, b.setting, p.fleet)
+		if err != nil {
+			return err
+		}
+		r.Costs = append(r.Costs, c)
+	}
+	return nil
+}
+
+// measureGrowth measures every rival beside few other games and beside many.
+func (s *stack) measureGrowth(ctx context.Context, p plan, b block, r *report.Report) error {
+	for _, fleet := range p.fleets {
+		for _, rival := range b.rivals {
+			s.tell("beside %d other games: %s", fleet, rival.name)
+			results, err := s.take(ctx, turn{
+				rival: rival, setting: b.setting, fleet: fleet, warmUp: p.warmUp, length: p.length,
+				cells: cells(b.setting, []int{growthCallers}, 0),
+			})
+			if err != nil {
+				return err
+			}
+			r.Growth = append(r.Growth, results...)
+		}
+	}
+	return nil
+}
+
+// measureSteady measures the product for long enough that a stall which comes once
+// in minutes shows.
+func (s *stack) measureSteady(ctx context.Context, p plan, b block, r *report.Report) error {
+	if p.steady == 0 {
+		return nil
+	}
+	for _, rival := range b.rivals {
+		if !strings.HasPrefix(rival.name, report.OwnPrefix) {
+			continue
+		}
+		s.tell("for %s at a stretch: %s", p.steady, rival.name)
+		results, err := s.take(ctx, turn{
+			rival: rival, setting: b.setting, fleet: p.fleet, warmUp: p.warmUp, length: p.steady,
+			cells: cells(b.setting, []int{steadyCallers}, 0),
+		})
+		if err != nil {
+			return err
+		}
+		r.Steady = append(r.Steady, results...)
+	}
+	return nil
+}
+
+// tell says what is under way.
+func (s *stack) tell(format string, args ...any) {
+	fmt.Fprintf(s.progress, time.Now().Format(time.TimeOnly)+"  "+format+"\n", args...)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.temporal.io/api/workflowservice/v1"
+	"golang.org/x/sync/errgroup"
+
+	"galaxy/gamemaster/bench/report"
+	"galaxy/gamemaster/internal/devstack/rtmsim"
+)
+
+const (
+	// openAskers ask at once for the patches that are to be open together.
+	openAskers = 32
+	// openBudget is what Runtime Manager gets for one patch: the time that a patch
+	// waits for a slot of the worker is taken from it, and with thousands open that
+	// is longer than the default of two minutes.
+	openBudget = "GAMEMASTER_MANAGER_BUDGET=2h"
+	// heldFault is what keeps them open.
+	heldFault = "open"
+)
+
+// measureOpen has so many patches of the product open at once, while Runtime
+// Manager holds every recreate, then lets go and waits until all have ended well.
+// Only the product can be asked without waiting for the answer.
+func (s *stack) measureOpen(ctx context.Context, p plan, b block, r *report.Report) error {
+	if p.open == 0 {
+		return nil
+	}
+	for _, rival := range b.rivals {
+		if !strings.HasPrefix(rival.name, report.OwnPrefix) {
+			continue
+		}
+		s.tell("%d patches open at once: %s", p.open, rival.name)
+		measured, err := s.takeOpen(ctx, rival, b.setting, p)
+		if err != nil {
+			return fmt.Errorf("%s, %d patches open: %w", rival.name, p.open, err)
+		}
+		r.Open = append(r.Open, measured)
+	}
+	return nil
+}
+
+func (s *stack) takeOpen(ctx context.Context, r rival, setting temporalSetting, plan plan) (_ report.Open, err error) {
+	p, err := s.openPlace(ctx, placeOptions{
+		rival: r, setting: setting, callers: (plan.open + gamesPerCaller - 1) / gamesPerCaller,
+		fleet: plan.fleet, environ: []string{openBudget},
+	})
+	if err != nil {
+		return report.Open{}, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	// Rested means warm: pools are filled and caches are there.
+	if err := p.patchMany(ctx, costWarmUp); err != nil {
+		return report.Open{}, err
+	}
+	measured := report.Open{Rival: r.name, Patches: plan.open, Rested: p.costs()}
+	if err := p.control.PutFault(ctx, rtmsim.Fault{
+		GameID: rtmsim.AnyGame, Op: rtmsim.OpPatch, Mode: rtmsim.ModeHeld, Name: heldFault,
+	}); err != nil {
+		return report.Open{}, err
+	}
+	began := time.Now()
+	if err := p.beginAll(ctx, plan.open); err != nil {
+		return report.Open{}, err
+	}
+	measured.AskedIn = time.Since(began)
+	if measured.AtOnce, err = p.countOpen(ctx); err != nil {
+		return report.Open{}, err
+	}
+	measured.Full = p.costs()
+	released := time.Now()
+	if err := p.control.ClearFaults(ctx); err != nil {
+		return report.Open{}, err
+	}
+	if err := p.awaitRows(ctx, openTimeout); err != nil {
+		return report.Open{}, err
+	}
+	measured.EndedIn = time.Since(released)
+	return measured, p.check(ctx)
+}
+
+// openTimeout bounds the wait for the end of all: thousands of patches at the ten a
+// second that a slow machine manages.
+const openTimeout = 30 * time.Minute
+
+// beginAll asks for one patch of each of n games and waits for none of them.
+func (p *place) beginAll(ctx context.Context, n int) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(openAskers)
+	for i, c := range p.callers {
+		group.Go(func() error {
+			for k, g := range c.games {
+				if i*gamesPerCaller+k >= n {
+					return nil
+				}
+				if err := c.begin(ctx, g); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// begin asks for a patch without waiting for it. It counts as answered: the check
+// at the end shows whether it was done.
+func (c *caller) begin(ctx context.Context, g *game) error {
+	version := g.other()
+	status, body, err := c.send(ctx, g, version, "respond-async")
+	if err != nil {
+		return err
+	}
+	if status != http.StatusAccepted {
+		return fmt.Errorf("begin of %s to %s: HTTP %d: %s", g.id, version, status, body)
+	}
+	g.version = version
+	c.patches++
+	return nil
+}
+
+// countOpen counts the runs that are open.
+func (p *place) countOpen(ctx context.Context) (int, error) {
+	connection, err := p.dialTemporal(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer connection.Close()
+	counted, err := connection.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+		Query: "ExecutionStatus = 'Running' AND WorkflowType = 'PatchRuntime'",
+	})
+	return int(counted.GetCount()), err
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"galaxy/gamemaster/bench/report"
+)
+
+// plan says what one run of the bench measures.
+type plan struct {
+	rounds         int
+	warmUp, length time.Duration
+	// steady is how long the product is measured at a stretch; zero leaves it out.
+	steady time.Duration
+	// fleet is how many other games are in the database.
+	fleet int
+	// fleets are more such numbers, to see what grows with them; empty leaves that
+	// out.
+	fleets []int
+	// open is how many patches of the product are to be open at once; zero leaves
+	// it out.
+	open int
+	// product is the gamemaster to measure; empty is the one of this checkout.
+	product string
+	// timeout ends it all.
+	timeout time.Duration
+	// blocks are measured one after the other; within one the rivals take turns.
+	blocks []block
+}
+
+// told is the plan as the report has it.
+func (p plan) told() report.Plan {
+	told := report.Plan{Rounds: p.rounds, WarmUp: p.warmUp, Length: p.length, Fleet: p.fleet}
+	for _, b := range p.blocks {
+		named := report.Block{Temporal: b.setting.name, Cells: b.cells}
+		for _, r := range b.rivals {
+			named.Rivals = append(named.Rivals, r.name)
+		}
+		told.Blocks = append(told.Blocks, named)
+	}
+	return told
+}
+
+// block is what is measured with Temporal in one setting.
+type block struct {
+	setting temporalSetting
+	rivals  []rival
+	cells   []report.Cell
+}
+
+// callerCounts are how many ask at once.
+var callerCounts = []int{1, 8, 32, 128}
+
+// shortPlan is for a CI: every part is used, and nothing is measured well.
+func shortPlan(rivals []rival) plan {
+	setting := temporalSettings()[0]
+	return plan{
+		rounds: 1, warmUp: time.Second / 2, length: time.Second, fleet: 100, timeout: 5 * time.Minute,
+		blocks: []block{{setting, rivals, cells(setting, []int{1, 8}, 0)}},
+	}
+}
+
+// usualPlan has what the ratios need: all callers without a delay, and one and
+// many with it, since beyond a delay of 200 ms nothing but the number of callers
+// decides. The other ways to run Temporal are for the rivals that use it, at one
+// caller and at many.
+func usualPlan(rivals []rival) plan {
+	p := plan{rounds: 3, warmUp: 1500 * time.Millisecond, length: 5 * time.Second, fleet: 1000, timeout: time.Hour}
+	temporal := slices.DeleteFunc(slices.Clone(rivals), func(r rival) bool { return r.workflowID == nil })
+	for i, setting := range temporalSettings() {
+		if i == 0 {
+			all := append(cells(setting, callerCounts, 0), cells(setting, []int{1, 32}, report.ManagerDelay)...)
+			p.blocks = append(p.blocks, block{setting, rivals, all})
+			continue
+		}
+		if len(temporal) > 0 {
+			p.blocks = append(p.blocks, block{setting, temporal, cells(setting, []int{1, 32}, 0)})
+		}
+	}
+	return p
+}
+
+// fullPlan is the whole cross product.
+func fullPlan(rivals []rival) plan {
+	p := usualPlan(rivals)
+	p.blocks, p.timeout = nil, 6*time.Hour
+	p.steady, p.fleets, p.open = 5*time.Minute, manyFleets, manyOpen
+	for _, setting := range temporalSettings() {
+		all := append(cells(setting, callerCounts, 0), cells(setting, callerCounts, report.ManagerDelay)...)
+		p.blocks = append(p.blocks, block{setting, rivals, all})
+	}
+	return p
+}
+
+func cells(setting temporalSetting, callers []int, delay time.Duration) []report.Cell {
+	var list []report.Cell
+	for _, n := range callers {
+		list = append(list, report.Cell{Temporal: setting.name, Delay: delay, Callers: n})
+	}
+	return list
+}
+
+// manyFleets are what growth is measured between.
+var manyFleets = []int{100, 100_000}
+
+// manyOpen is how many patches are open at once where that is measured.
+const manyOpen = 10_000
+
+// growthCallers ask meanwhile: enough to keep all of a rival busy, and not so many
+// that their own memory is most of it.
+const growthCallers = 8
+
+// steadyCallers ask while the product is measured at a stretch.
+const steadyCallers = 8
+
+// order is that of the rivals in a round: each begins once, so that none is always
+// behind the same one.
+func order(rivals []rival, round int) []rival {
+	shift := round % len(rivals)
+	return slices.Concat(rivals[shift:], rivals[:shift])
+}
