@@ -196,10 +196,7 @@ func (p *place) startRival(ctx context.Context, databaseURL string, options plac
 }
 
 func (p *place) command(part part, environ []string) command {
-	c := command{role: part.role, path: p.stack.product, environ: environ, ready: part.ready}
-	for _, arg := range part.args {
-		c.args = append(c.args, strings.ReplaceAll(arg, dataDir, filepath.Join(p.dir, "data")))
-	}
+	c := command{role: part.role, path: p.stack.product, args: part.args, environ: environ, ready: part.ready}
 	if part.own != "" {
 		c.path, c.args = p.stack.self, []string{serveCommand, part.own}
 	}

@@ -36,7 +36,6 @@ var (
 	// The product's API names its address without the scheme.
 	productAddress = regexp.MustCompile(`"msg":"api is listening","addr":"([0-9.:]+)"`)
 	productWorking = regexp.MustCompile(`"msg":"worker is starting"`)
-	devAddress     = regexp.MustCompile(`(?m)^  API +(http://[0-9.:]+)`)
 )
 
 // servers are the subcommands of this program that rivals run as.
@@ -90,16 +89,13 @@ func allRivals() []rival {
 			workflowID: patch.WorkflowID,
 		},
 		{
-			name: "ours-one-process", about: "API and worker in one process (gamemaster dev over the same servers)",
+			name: "ours-one-process", about: "gamemaster api --worker: both in one process",
 			parts: []part{{
 				role:  "api+worker",
-				args:  []string{"dev", "--api", "127.0.0.1:0", "--data", dataDir},
-				ready: devAddress,
+				args:  []string{"api", "--worker", "--addr", "127.0.0.1:0"},
+				ready: productAddress,
 			}},
 			workflowID: patch.WorkflowID,
 		},
 	}
 }
-
-// dataDir in an argument stands for a directory of the turn's own.
-const dataDir = "{dir}"
