@@ -39,7 +39,8 @@ const (
 	historyConns    = 20
 	visibilityConns = 4
 
-	// visibilitySuffix is how Temporal's own configuration names the second database.
+	// visibilitySuffix is how Temporal's own configuration names the second database; the second file of SQLite has it
+	// too.
 	visibilitySuffix = "_visibility"
 )
 

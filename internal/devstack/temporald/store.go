@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 
@@ -107,11 +108,30 @@ func openFile(o *options) (*store, error) {
 		DatabaseName:      (&url.URL{Path: path}).EscapedPath(),
 		ConnectAttributes: attributes,
 	}
-	if err := ensureSchema(context.Background(), conf.DatabaseName); err != nil {
-		_ = lock.Unlock()
-		return nil, fmt.Errorf("database file %s: %w", path, err)
+	st := sqliteStore(conf, func() { _ = lock.Unlock() })
+	st.visibility = visibilityOf(conf, path)
+	for _, database := range []*config.SQL{st.visibility, conf} {
+		if err := ensureSchema(context.Background(), database.DatabaseName); err != nil {
+			_ = lock.Unlock()
+			return nil, fmt.Errorf("database file %s: %w", path, err)
+		}
 	}
-	return sqliteStore(conf, func() { _ = lock.Unlock() }), nil
+	return st, nil
+}
+
+// visibilityOf is where a server on the file looks for runs: beside it, in a file of its own. SQLite writes one
+// transaction at a time in each, and what is written for lists is a third of all; no run has to wait for it there. A
+// file that was begun without one, here or by start-dev, goes on as it is.
+func visibilityOf(conf *config.SQL, path string) *config.SQL {
+	beside := path + visibilitySuffix
+	_, begun := os.Stat(path)
+	_, alone := os.Stat(beside)
+	if begun == nil && alone != nil {
+		return conf
+	}
+	visibility := *conf
+	visibility.DatabaseName = (&url.URL{Path: beside}).EscapedPath()
+	return &visibility
 }
 
 // ensureSchema lays the schema in one transaction, so that a process killed half-way leaves an empty file and not half
