@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.temporal.io/sdk/activity"
-
 	"galaxy/gamemaster/internal/domain/engineversion"
 	"galaxy/gamemaster/internal/domain/patch"
 	"galaxy/gamemaster/internal/domain/runtime"
@@ -213,7 +211,7 @@ func (a *Activities) UpdateImage(ctx context.Context, input UpdateImageInput) (U
 	if err != nil {
 		return UpdateImageResult{}, failed(ctx, op, err)
 	}
-	return UpdateImageResult{Record: a.reload(ctx, input), RunID: runID(ctx), Attempt: attempt(ctx)}, nil
+	return UpdateImageResult{Record: input.rotated(row), RunID: runID(ctx), Attempt: attempt(ctx)}, nil
 }
 
 // foundRecorded is a row that is on the target before anything was written: by
@@ -241,18 +239,9 @@ func settleConflict(ctx context.Context, input UpdateImageInput, row runtime.Run
 	return UpdateImageResult{}, failed(ctx, "update runtime image", err)
 }
 
-// reload reads the row after the rotation. The rotation stands whether or not
-// that works, so that a failed read falls back to what must be there.
-func (a *Activities) reload(ctx context.Context, input UpdateImageInput) runtime.RuntimeRecord {
-	record, err := a.runtimes.Get(ctx, input.Record.GameID)
-	if err == nil {
-		return record
-	}
-	activity.GetLogger(ctx).Warn("reload runtime record after patch",
-		"game_id", input.Record.GameID, "err", err.Error())
-	record = input.Record
-	record.CurrentImageRef = input.Plan.To.ImageRef
-	record.CurrentEngineVersion = input.Plan.To.Version
-	record.UpdatedAt = input.Now
-	return record
+// rotated is row after the rotation, which writes nothing else.
+func (input UpdateImageInput) rotated(row runtime.RuntimeRecord) runtime.RuntimeRecord {
+	row.CurrentImageRef, row.CurrentEngineVersion = input.Plan.To.ImageRef, input.Plan.To.Version
+	row.UpdatedAt = input.Now.UTC().Truncate(storedPrecision)
+	return row
 }

@@ -257,9 +257,6 @@ func matrix() []matrixRow {
 		}, recreates: []string{newImage}, row: "1.4.3", undo: patch.LineInLine, atLeast: 50 * time.Second},
 		{name: "record: cancelled too late", cancelAt: "UpdateImage",
 			steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
-		{name: "record: reload fails, the rotation stands", arrange: func(w *world) {
-			w.onGet(4, act{err: errStoreDown})
-		}, steps: rotated, recreates: []string{newImage}, row: "1.4.3"},
 
 		// RestoreContainer.
 		{name: "undo: transient, then fine", arrange: func(w *world) {

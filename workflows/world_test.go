@@ -101,8 +101,8 @@ func newWorld() *world {
 func (w *world) on(call string, acts ...act) { w.script[call] = append(w.script[call], acts...) }
 
 // onGet lets the n-th and following reads of the row do acts. On the way
-// without faults they are: 1 LoadRecord, 2 PatchContainer, 3 and 4 UpdateImage
-// before and after the swap; each RestoreContainer reads once, and once more
+// without faults they are: 1 LoadRecord, 2 PatchContainer, 3 UpdateImage
+// before the swap; each RestoreContainer reads once, and once more
 // after a recreate.
 func (w *world) onGet(n int, acts ...act) {
 	w.on("Get", append(make([]act, n-1), acts...)...)
