@@ -3,10 +3,8 @@ package client_test
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"sync/atomic"
 	"syscall"
@@ -363,46 +361,4 @@ func TestTokenSource(t *testing.T) {
 	err = get(t.Context(), newClient(t, s, client.WithTokenSource(func(context.Context) (string, error) { return "a b", nil })))
 	require.ErrorContains(t, err, "visible ASCII")
 	require.Zero(t, s.tries())
-}
-
-// TestReadTimeout proves that a read of a server which takes connections and
-// says nothing, or not all of it, ends within its bound, once, as one that may be
-// answered later, and that what waits for a patch is not bounded by it.
-func TestReadTimeout(t *testing.T) {
-	t.Parallel()
-	const bound = 50 * time.Millisecond
-	for name, begun := range map[string]bool{"silent": false, "begun": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var asked atomic.Int32
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.ReadAll(r.Body)
-				asked.Add(1)
-				if r.Method == http.MethodPost {
-					// Well after the bound of a read.
-					<-time.After(4 * bound)
-					w.Header().Set("Content-Type", kindJSON)
-					_, _ = io.WriteString(w, closedPatch)
-					return
-				}
-				if begun {
-					_, _ = io.WriteString(w, "{")
-					_ = http.NewResponseController(w).Flush()
-				}
-				<-r.Context().Done()
-			}))
-			defer server.Close()
-			games, err := client.New(server.URL, client.WithReadTimeout(bound))
-			require.NoError(t, err)
-			_, err = games.GetPatch(t.Context(), "demo-1.x")
-			require.ErrorIs(t, err, client.ErrNoAnswer)
-			require.ErrorContains(t, err, "none within 50ms")
-			require.True(t, client.IsTemporary(err))
-			require.EqualValues(t, 1, asked.Load(), "it is not sent again")
-			_, err = games.Patch(t.Context(), "demo-1", client.PatchRequest{Version: "1.4.3"}, client.PatchOptions{})
-			require.NoError(t, err)
-		})
-	}
-	_, err := client.New("http://127.0.0.1", client.WithReadTimeout(0))
-	require.ErrorContains(t, err, "read timeout")
 }

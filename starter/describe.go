@@ -55,8 +55,8 @@ func (d described) isOpen() bool {
 // decide nothing, and lets nobody ask it or decide for it, until it is unpaused.
 func (d described) paused() bool { return d.status == enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED }
 
-// isPaused reports whether an operator paused the run or the step under way.
-func (d described) isPaused() bool {
+// standsStill reports whether an operator paused the run or the step under way.
+func (d described) standsStill() bool {
 	return d.paused() || d.pending.GetPaused()
 }
 

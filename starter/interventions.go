@@ -13,9 +13,9 @@ import (
 	"galaxy/gamemaster/workflows"
 )
 
-// temporals are the names under which the Temporal server acts by itself, such as
+// serverNames are the names under which the Temporal server acts by itself, such as
 // when it ends the run that a reset took the place of: that is nobody's doing.
-var temporals = []string{"history-service", "history-resetter"}
+var serverNames = []string{"history-service", "history-resetter"}
 
 // Interventions returns what people did to a run, in order, as far as its history
 // tells. Each is told of the run in which it was done: what a run that a reset
@@ -35,7 +35,7 @@ func Interventions(ref history.Ref, events []*historypb.HistoryEvent) []history.
 		case event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
 			carrying = false
 			continue
-		case action == "", carrying, slices.Contains(temporals, by):
+		case action == "", carrying, slices.Contains(serverNames, by):
 			continue
 		}
 		done = append(done, history.Intervention{
@@ -53,7 +53,7 @@ func Interventions(ref history.Ref, events []*historypb.HistoryEvent) []history.
 
 // byPerson is empty for the server's own names.
 func byPerson(name string) string {
-	if slices.Contains(temporals, name) {
+	if slices.Contains(serverNames, name) {
 		return ""
 	}
 	return name

@@ -102,7 +102,7 @@ func (s *Starter) state(ctx context.Context, run described) patch.State {
 	if run.pending != nil {
 		withPending(&state, run.pending)
 	}
-	if run.isPaused() {
+	if run.standsStill() {
 		state.Doing = strings.TrimSuffix(pausedWords+": "+state.Doing, ": ")
 	}
 	return state

@@ -155,8 +155,8 @@ func scanIntervention(row pgx.CollectableRow) (history.Intervention, error) {
 }
 
 // Keep stores the history of run by gzip with what people did to it, and takes the
-// run off the misses. A run that is kept already keeps what it has. A document beyond [history.MaxSize] is
-// [history.ErrTooLarge].
+// run off the misses. A run that is kept already keeps what it has. A document
+// beyond [history.MaxSize] is [history.ErrTooLarge].
 func (s *Histories) Keep(ctx context.Context, run history.Run, document []byte) error {
 	if len(document) > history.MaxSize {
 		return fmt.Errorf("%s: %d bytes: %w", keepHistory.op, len(document), history.ErrTooLarge)

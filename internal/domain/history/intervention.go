@@ -1,7 +1,6 @@
 package history
 
 import (
-	"strings"
 	"time"
 
 	"galaxy/gamemaster/internal/domain/patch"
@@ -53,10 +52,7 @@ type Intervention struct {
 // Storable makes the texts fit their columns: whatever somebody wrote must not
 // keep the history from its export.
 func (i Intervention) Storable() Intervention {
-	i.PatchID, i.By, i.Reason = storable(i.PatchID, patch.MaxSourceRef), storable(i.By, MaxBy), storable(i.Reason, MaxReason)
+	i.PatchID = patch.Storable(i.PatchID, patch.MaxSourceRef)
+	i.By, i.Reason = patch.Storable(i.By, MaxBy), patch.Storable(i.Reason, MaxReason)
 	return i
-}
-
-func storable(text string, limit int) string {
-	return patch.Truncate(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD"), limit)
 }

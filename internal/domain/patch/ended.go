@@ -54,20 +54,20 @@ func EndedEntry(run EndedRun) operation.OperationEntry {
 	}
 	ended := run.EndedAt
 	return operation.OperationEntry{
-		GameID:       storable(run.Handle.GameID, maxAuditGameID),
+		GameID:       Storable(run.Handle.GameID, maxAuditGameID),
 		OpKind:       kind,
 		OpSource:     operation.OpSourceSystem,
-		Actor:        storable(run.Actor, MaxActor),
+		Actor:        Storable(run.Actor, MaxActor),
 		Outcome:      operation.OutcomeFailure,
 		ErrorCode:    string(CodeTerminated),
 		ErrorMessage: endedMessage,
-		Reason:       storable(run.cause(), MaxReason),
+		Reason:       Storable(run.cause(), MaxReason),
 		StartedAt:    run.StartedAt,
 		FinishedAt:   &ended,
 		// Without a patch id the run was started by hand; the run would have used
 		// the workflow ID itself.
-		PatchID:   storable(cmp.Or(run.Handle.PatchID, run.Handle.WorkflowID), maxAuditGameID),
+		PatchID:   Storable(cmp.Or(run.Handle.PatchID, run.Handle.WorkflowID), maxAuditGameID),
 		RunID:     run.Handle.RunID,
-		ToVersion: storable(run.Version, maxAuditText),
+		ToVersion: Storable(run.Version, maxAuditText),
 	}
 }

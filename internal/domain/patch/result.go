@@ -1,7 +1,6 @@
 package patch
 
 import (
-	"strings"
 	"time"
 
 	"galaxy/gamemaster/internal/domain/operation"
@@ -123,24 +122,24 @@ func Entry(request Request, result Result) operation.OperationEntry {
 		patchID = result.WorkflowID
 	}
 	return operation.OperationEntry{
-		GameID:       storable(result.GameID, maxAuditGameID),
+		GameID:       Storable(result.GameID, maxAuditGameID),
 		OpKind:       result.Kind.OrPatch(),
 		OpSource:     request.OpSource.OrDefault(),
-		SourceRef:    storable(request.SourceRef, maxAuditText),
-		Actor:        storable(request.Actor, MaxActor),
+		SourceRef:    Storable(request.SourceRef, maxAuditText),
+		Actor:        Storable(request.Actor, MaxActor),
 		Outcome:      result.Outcome,
 		ErrorCode:    string(result.Code),
-		ErrorMessage: storable(result.Message, maxAuditText),
+		ErrorMessage: Storable(result.Message, maxAuditText),
 		StartedAt:    result.StartedAt,
 		FinishedAt:   &finished,
-		PatchID:      storable(patchID, maxAuditGameID),
+		PatchID:      Storable(patchID, maxAuditGameID),
 		RunID:        result.RunID,
-		Reason:       storable(request.Reason, maxAuditText),
+		Reason:       Storable(request.Reason, maxAuditText),
 		Noop:         result.Noop,
-		Undo:         storable(result.UndoSentence(), maxAuditText),
+		Undo:         Storable(result.UndoSentence(), maxAuditText),
 		FromVersion:  result.From.Version,
 		FromImageRef: result.From.ImageRef,
-		ToVersion:    storable(result.To.Version, maxAuditText),
+		ToVersion:    Storable(result.To.Version, maxAuditText),
 		ToImageRef:   result.To.ImageRef,
 	}
 }
@@ -162,13 +161,6 @@ func AfterReset(entry operation.OperationEntry, earlier []operation.OperationEnt
 		}
 	}
 	return entry, false
-}
-
-// storable makes text fit a column: a run whose input nobody checked must
-// still leave its audit row.
-func storable(text string, limit int) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-	return Truncate(text, limit)
 }
 
 // ResultOf reads a result back from the audit row, for runs that Temporal has
