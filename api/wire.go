@@ -1,6 +1,8 @@
 package api
 
 import (
+	"time"
+
 	"galaxy/gamemaster/api/contract"
 	"galaxy/gamemaster/internal/domain/drift"
 	"galaxy/gamemaster/internal/domain/engineversion"
@@ -130,18 +132,19 @@ func closedPatch(handle patch.Handle, result patch.Result) contract.Patch {
 	handle = handleOf(handle, result)
 	told := contract.Patch{
 		PatchID: handle.PatchID, WorkflowID: handle.WorkflowID, RunID: handle.RunID, GameID: gameOfHandle(handle),
-		State:      contract.StateClosed,
-		Kind:       string(result.Kind),
-		Outcome:    contract.Outcome(result.Outcome),
-		Code:       string(result.Code),
-		Message:    shown(result.Code, result.Message),
-		Field:      result.Field,
-		Noop:       &result.Noop,
-		From:       imageOf(result.From),
-		To:         imageOf(result.To),
-		Undo:       undoOf(result.Undo),
-		StartedAt:  result.StartedAt,
-		FinishedAt: result.FinishedAt,
+		State:   contract.StateClosed,
+		Kind:    string(result.Kind),
+		Outcome: contract.Outcome(result.Outcome),
+		Code:    string(result.Code),
+		Message: shown(result.Code, result.Message),
+		Field:   result.Field,
+		Noop:    &result.Noop,
+		From:    imageOf(result.From),
+		To:      imageOf(result.To),
+		Undo:    undoOf(result.Undo),
+		// The audit log keeps microseconds: whoever asks again is told the same.
+		StartedAt:  result.StartedAt.Truncate(time.Microsecond),
+		FinishedAt: result.FinishedAt.Truncate(time.Microsecond),
 	}
 	if result.Runtime != nil {
 		told.Runtime = runtimeOf(*result.Runtime)

@@ -19,7 +19,13 @@ import (
 // knows the run, and a [*patch.Refusal] with service_unavailable when Temporal
 // cannot say. A run that was reset is followed to the run that took its place;
 // one that was terminated for good is told as [patch.CodeTerminated].
+//
+// Of a run that the handle's start began, a success is returned as soon as its
+// audit row is committed, since a run ends as its row tells; see [Options].
 func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result, error) {
+	if result, ok := s.heard(ctx, handle); ok {
+		return result, nil
+	}
 	var result patch.Result
 	err := s.client.GetWorkflow(ctx, handle.WorkflowID, handle.RunID).Get(ctx, &result)
 	if err == nil {

@@ -130,9 +130,20 @@ func (s *Starter) openRun(ctx context.Context, patchID string) (described, error
 	return described{}, patch.ErrClosed
 }
 
-// describe reads one run; an empty runID means the latest. It returns
-// [patch.ErrNotFound] when there is none.
+// describe reads one run; an empty runID means the latest. A run that was told to
+// have ended is waited for until it has closed, for whoever was told so. It
+// returns [patch.ErrNotFound] when there is none.
 func (s *Starter) describe(ctx context.Context, workflowID, runID string) (described, error) {
+	run, err := s.read(ctx, workflowID, runID)
+	if err != nil || !run.isOpen() || !s.outcomes.Heard(run.handle.RunID) {
+		return run, err
+	}
+	s.close(ctx, run.handle)
+	return s.read(ctx, workflowID, runID)
+}
+
+// read reads one run as it is.
+func (s *Starter) read(ctx context.Context, workflowID, runID string) (described, error) {
 	answer, err := s.client.DescribeWorkflowExecution(ctx, workflowID, runID)
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {

@@ -21,6 +21,7 @@ import (
 type wire struct {
 	workflowservice.UnimplementedWorkflowServiceServer
 	requestIDs, identities chan string
+	started                *workflowservice.StartWorkflowExecutionResponse
 	described              *workflowservice.DescribeWorkflowExecutionResponse
 }
 
@@ -32,7 +33,7 @@ func (w *wire) StartWorkflowExecution(
 	_ context.Context, request *workflowservice.StartWorkflowExecutionRequest,
 ) (*workflowservice.StartWorkflowExecutionResponse, error) {
 	w.requestIDs <- request.GetRequestId()
-	return &workflowservice.StartWorkflowExecutionResponse{RunId: "run-1"}, nil
+	return w.started, nil
 }
 
 func (w *wire) DescribeWorkflowExecution(
@@ -56,6 +57,7 @@ func over(t *testing.T, options ...grpc.DialOption) (*starter.Starter, *wire) {
 	require.NoError(t, err)
 	service := &wire{
 		requestIDs: make(chan string, 1), identities: make(chan string, 1), described: described(t, "1.4.3", false, running),
+		started: &workflowservice.StartWorkflowExecutionResponse{RunId: "run-1"},
 	}
 	server := grpc.NewServer()
 	workflowservice.RegisterWorkflowServiceServer(server, service)

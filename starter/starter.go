@@ -13,6 +13,7 @@ import (
 
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
+	"galaxy/gamemaster/internal/domain/runtime"
 	"galaxy/gamemaster/workflows"
 )
 
@@ -22,12 +23,28 @@ type AuditLog interface {
 	ListByPatch(ctx context.Context, patchID string) ([]operation.OperationEntry, error)
 }
 
+// Outcomes hears of audit rows as they are committed, which is before their runs
+// close.
+type Outcomes interface {
+	// Await waits until the audit row of a run is committed; false when ctx ends
+	// first, and at once when nothing can be heard.
+	Await(ctx context.Context, runID string) bool
+	// Heard reports whether that of a run was heard of lately.
+	Heard(runID string) bool
+	// Success returns the row of a run that did its patch and undid nothing, and
+	// the record while that is where the row says, or [patch.ErrNotFound].
+	Success(ctx context.Context, patchID, runID string) (operation.OperationEntry, runtime.RuntimeRecord, error)
+}
+
 // Options of a [Starter].
 type Options struct {
 	// Client is connected to the namespace of the patches; required.
 	Client client.Client
 	// AuditLog is required.
 	AuditLog AuditLog
+	// Outcomes lets a patch that went well be answered before its run has closed;
+	// without it, Temporal is waited for.
+	Outcomes Outcomes
 	// TaskQueue is where the workers poll; empty means [workflows.TaskQueue].
 	TaskQueue string
 	// Budgets go into every run that is started; zero fields mean the defaults.
@@ -38,6 +55,7 @@ type Options struct {
 type Starter struct {
 	client    client.Client
 	log       AuditLog
+	outcomes  Outcomes
 	taskQueue string
 	budgets   patch.Budgets
 }
@@ -56,8 +74,11 @@ func New(options Options) (*Starter, error) {
 	if options.TaskQueue == "" {
 		options.TaskQueue = workflows.TaskQueue
 	}
+	if options.Outcomes == nil {
+		options.Outcomes = silence{}
+	}
 	return &Starter{
-		client: options.Client, log: options.AuditLog,
+		client: options.Client, log: options.AuditLog, outcomes: options.Outcomes,
 		taskQueue: options.TaskQueue, budgets: options.Budgets.OrDefaults(),
 	}, nil
 }
@@ -114,12 +135,12 @@ const startTries = 5
 
 // begin starts the run, or joins the one that stands in its way.
 func (s *Starter) begin(ctx context.Context, b beginning) (patch.Handle, error) {
-	ctx = withRequestID(ctx, b.patchID)
+	ctx, starting := withStarting(ctx, b.patchID)
 	for range startTries {
 		run, err := s.client.ExecuteWorkflow(ctx, b.options, b.workflow, b.input)
 		if err == nil {
 			return patch.Handle{
-				PatchID: b.patchID, GameID: b.gameID, WorkflowID: run.GetID(), RunID: run.GetRunID(),
+				PatchID: b.patchID, GameID: b.gameID, WorkflowID: run.GetID(), RunID: run.GetRunID(), Begun: starting.begun,
 			}, nil
 		}
 		var started *serviceerror.WorkflowExecutionAlreadyStarted

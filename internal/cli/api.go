@@ -95,7 +95,7 @@ func (c *apiCommand) Run(p *process) error {
 	options.Metrics, options.Trace = metrics, o.door()
 	options.RunPages = api.RunPages{UI: settings.TemporalUI, Namespace: temporal.namespace}
 	parts := apiParts{
-		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal,
+		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal, outcomes: postgres.NewOutcomes(pool, logger),
 		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger, options: options,
 	}
 	server, err := newAPI(parts)
@@ -111,6 +111,7 @@ func (c *apiCommand) Run(p *process) error {
 	}
 	c.announce(logger, listener, temporal)
 	go pruneKeys(p.ctx, postgres.NewIdempotencyKeys(pool), logger)
+	go parts.outcomes.Listen(p.ctx)
 	serve := func(ctx context.Context) error { return server.Serve(ctx, listener) }
 	if !c.Worker {
 		return serve(p.ctx)

@@ -124,9 +124,11 @@ type apiParts struct {
 	pool        *pgxpool.Pool
 	databaseURL string
 	temporal    temporalConnection
-	taskQueue   string
-	budgets     patch.Budgets
-	logger      *slog.Logger
+	// outcomes listen for as long as the server serves.
+	outcomes  *postgres.Outcomes
+	taskQueue string
+	budgets   patch.Budgets
+	logger    *slog.Logger
 	// options has what the others do not give: who may pass, and limits.
 	options api.Options
 }
@@ -135,7 +137,7 @@ type apiParts struct {
 func newAPI(parts apiParts) (*api.Server, error) {
 	log, records := postgres.NewOperationLog(parts.pool), postgres.NewRuntimeRecords(parts.pool)
 	patches, err := starter.New(starter.Options{
-		Client: parts.temporal, AuditLog: log, TaskQueue: parts.taskQueue, Budgets: parts.budgets,
+		Client: parts.temporal, AuditLog: log, Outcomes: parts.outcomes, TaskQueue: parts.taskQueue, Budgets: parts.budgets,
 	})
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"galaxy/gamemaster/api"
+	"galaxy/gamemaster/internal/adapters/postgres"
 	"galaxy/gamemaster/internal/auth"
 	"galaxy/gamemaster/internal/devstack"
 	"galaxy/gamemaster/internal/devstack/rtmsim"
@@ -246,8 +247,10 @@ func (s *stack) startAPI(listener net.Listener) error {
 	if err != nil {
 		return err
 	}
+	outcomes := postgres.NewOutcomes(s.pool, s.options.logger)
+	s.serve("outcomes", func(ctx context.Context) error { outcomes.Listen(ctx); return nil })
 	parts := apiParts{
-		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal,
+		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal, outcomes: outcomes,
 		taskQueue: s.options.taskQueue, budgets: s.options.budgets, logger: s.options.logger,
 		options: api.Options{
 			Gate: gate, LoopbackOnly: s.options.authFile == "", Metrics: metrics, Trace: s.observers.door(),

@@ -1,6 +1,10 @@
 package postgres
 
-import "galaxy/gamemaster/internal/ports"
+import (
+	"time"
+
+	"galaxy/gamemaster/internal/ports"
+)
 
 // The statements whose plans the tests look at.
 var (
@@ -12,6 +16,7 @@ var (
 	ListByGameSQL     = listByGame.sql
 	ListByPatchSQL    = listByPatch.sql
 	FindEntrySQL      = findEntry.sql
+	FindSuccessSQL    = findSuccess.sql
 	ChangeImageSQL    = changeImage.sql
 	SettleKeySQL      = settleKey.sql
 	PruneKeysSQL      = pruneKeys.sql
@@ -52,3 +57,29 @@ const SweepBatch = sweepBatch
 func Users(input ports.VersionUsersInput) (string, []any) { return versionUsers(input).parts() }
 
 func (p page) parts() (string, []any) { return p.sql, p.arguments }
+
+// OutcomesKept is how many runs are remembered.
+const OutcomesKept = outcomesKept
+
+// Probe has o try its connection every interval, and returns o.
+func (o *Outcomes) Probe(interval time.Duration) *Outcomes {
+	o.probe = interval
+	return o
+}
+
+// Hears reports whether anything can be heard.
+func (o *Outcomes) Hears() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.hears
+}
+
+// Tell is as if the row of a run was heard of.
+func (o *Outcomes) Tell(runID string) { o.tell(runID) }
+
+// Waiting is how many runs are waited for.
+func (o *Outcomes) Waiting() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.waiting)
+}

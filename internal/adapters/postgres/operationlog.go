@@ -39,10 +39,13 @@ const entryColumns = `game_id, op_kind, op_source, source_ref, actor, outcome, e
 var (
 	appendEntry = query[int64]{
 		"append operation log",
-		`INSERT INTO operation_log (` + entryColumns + `)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
-			ON CONFLICT (patch_id, run_id) WHERE patch_id <> '' DO NOTHING
-			RETURNING id`,
+		`WITH appended AS (
+			INSERT INTO operation_log (` + entryColumns + `)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+				ON CONFLICT (patch_id, run_id) WHERE patch_id <> '' DO NOTHING
+				RETURNING id, run_id
+		)
+		SELECT id FROM appended, LATERAL pg_notify('` + outcomeChannel + `', run_id)`,
 		pgx.RowTo[int64],
 	}
 
@@ -69,7 +72,7 @@ var (
 )
 
 // Append writes entry, whose ID is not looked at, and returns the id of its
-// row. An entry whose (PatchID, RunID) is in the log already is not written
+// row, of which [Outcomes] hears once it is committed. An entry whose (PatchID, RunID) is in the log already is not written
 // again, even if the rest differs: the id of the first row comes back.
 func (s *OperationLog) Append(ctx context.Context, entry operation.OperationEntry) (int64, error) {
 	if err := entry.Validate(); err != nil {
@@ -117,9 +120,16 @@ func (s *OperationLog) ListByPatch(ctx context.Context, patchID string) ([]opera
 
 func scanEntry(row pgx.CollectableRow) (operation.OperationEntry, error) {
 	var e operation.OperationEntry
-	err := row.Scan(&e.ID, &e.GameID, &e.OpKind, &e.OpSource, &e.SourceRef, &e.Actor, &e.Outcome, &e.ErrorCode, &e.ErrorMessage,
-		&e.StartedAt, &e.FinishedAt, &e.PatchID, &e.RunID, &e.Reason, &e.Noop,
-		&e.FromVersion, &e.FromImageRef, &e.ToVersion, &e.ToImageRef, &e.Undo)
+	err := row.Scan(entryFields(&e)...)
 	e.StartedAt, e.FinishedAt = e.StartedAt.UTC(), utc(e.FinishedAt)
 	return e, err
+}
+
+// entryFields are where the id and entryColumns go.
+func entryFields(e *operation.OperationEntry) []any {
+	return []any{
+		&e.ID, &e.GameID, &e.OpKind, &e.OpSource, &e.SourceRef, &e.Actor, &e.Outcome, &e.ErrorCode, &e.ErrorMessage,
+		&e.StartedAt, &e.FinishedAt, &e.PatchID, &e.RunID, &e.Reason, &e.Noop,
+		&e.FromVersion, &e.FromImageRef, &e.ToVersion, &e.ToImageRef, &e.Undo,
+	}
 }

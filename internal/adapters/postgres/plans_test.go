@@ -51,6 +51,7 @@ func TestPlansUseIndexes(t *testing.T) {
 		{"list", postgres.ListRecordsSQL, "runtime_records_by_created", nil, true},
 		{"by game", postgres.ListByGameSQL, "operation_log_by_game", []any{"g7", 20}, true},
 		{"by patch", postgres.ListByPatchSQL, "operation_log_by_patch", []any{"p7"}, true},
+		{"find success", postgres.FindSuccessSQL, "operation_log_one_per_run", []any{"p7", "r14"}, false},
 		{"find entry", postgres.FindEntrySQL, "operation_log_one_per_run", []any{"p7", "r14"}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

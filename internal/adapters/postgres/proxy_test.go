@@ -22,6 +22,7 @@ type lossyProxy struct {
 	armed    atomic.Bool
 	spared   atomic.Int32
 	lost     atomic.Int32 // replies swallowed so far
+	deaf     atomic.Bool  // passes on no notification
 	wg       sync.WaitGroup
 }
 
@@ -86,6 +87,9 @@ func (p *lossyProxy) serverToClient(client, server net.Conn, swallow *atomic.Boo
 				p.lost.Add(1)
 				return
 			}
+			continue
+		}
+		if message[0] == 'A' && p.deaf.Load() {
 			continue
 		}
 		if _, err := client.Write(message); err != nil {

@@ -137,11 +137,22 @@ func (s *RuntimeRecords) List(ctx context.Context) ([]runtime.RuntimeRecord, err
 
 func scanRecord(row pgx.CollectableRow) (runtime.RuntimeRecord, error) {
 	var r runtime.RuntimeRecord
-	err := row.Scan(&r.GameID, &r.Status, &r.CurrentImageRef, &r.CurrentEngineVersion, &r.EngineHealth,
+	err := row.Scan(recordFields(&r)...)
+	return inUTC(r), err
+}
+
+// recordFields are where recordColumns go.
+func recordFields(r *runtime.RuntimeRecord) []any {
+	return []any{
+		&r.GameID, &r.Status, &r.CurrentImageRef, &r.CurrentEngineVersion, &r.EngineHealth,
 		&r.NextGenerationAt, &r.SkipNextTick, &r.CurrentTurn,
-		&r.CreatedAt, &r.UpdatedAt, &r.StartedAt, &r.StoppedAt, &r.FinishedAt)
+		&r.CreatedAt, &r.UpdatedAt, &r.StartedAt, &r.StoppedAt, &r.FinishedAt,
+	}
+}
+
+func inUTC(r runtime.RuntimeRecord) runtime.RuntimeRecord {
 	r.CreatedAt, r.UpdatedAt = r.CreatedAt.UTC(), r.UpdatedAt.UTC()
 	r.NextGenerationAt = utc(r.NextGenerationAt)
 	r.StartedAt, r.StoppedAt, r.FinishedAt = utc(r.StartedAt), utc(r.StoppedAt), utc(r.FinishedAt)
-	return r, err
+	return r
 }

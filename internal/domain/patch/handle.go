@@ -32,6 +32,9 @@ type Handle struct {
 	RunID      string `json:"run_id"`
 	// Joined says that the run was open already when the request came.
 	Joined bool `json:"joined,omitempty"`
+	// Begun says that the call which returned the handle began the run, as far as
+	// it knows.
+	Begun bool `json:"-"`
 }
 
 // View is a patch seen from outside: its state while it is open, its result
