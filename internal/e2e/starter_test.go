@@ -61,11 +61,13 @@ func requestFor(game, version string) patch.Request {
 	}
 }
 
-// begin starts request, which has to be accepted.
+// begin starts request, which has to be accepted, and returns the handle as
+// everybody else sees it, who did not begin the run.
 func begin(t *testing.T, s *starter.Starter, request patch.Request) patch.Handle {
 	t.Helper()
 	handle, err := s.Start(t.Context(), request)
 	require.NoError(t, err)
+	handle.Begun = false
 	return handle
 }
 
