@@ -54,6 +54,9 @@ func dialTemporal(options client.Options, o observers) (temporalConnection, erro
 	if err := o.watchClient(&options); err != nil {
 		return temporalConnection{}, err
 	}
+	// A patch is some twenty kilobytes in ten calls: to compress them, which the
+	// SDK does by itself, takes longer than to send them.
+	options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	options.ConnectionOptions.DialOptions = append(options.ConnectionOptions.DialOptions, starter.DialOptions()...)
 	connection, err := client.NewLazyClient(options)
 	if err != nil {
