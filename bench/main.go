@@ -62,7 +62,7 @@ func (o options) run(ctx context.Context) error {
 		// All else follows from it.
 		err = context.Cause(ctx)
 	}
-	if err != nil && len(r.Results) == 0 {
+	if err != nil && len(r.Results) == 0 && r.Scale == nil {
 		return err
 	}
 	if err != nil {
@@ -78,7 +78,10 @@ func (o options) measure(ctx context.Context, r *report.Report) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	return s.measureAll(ctx, o.plan, r)
+	if err := s.measureAll(ctx, o.plan, r); err != nil {
+		return err
+	}
+	return s.measureScale(ctx, o.plan.scale, r)
 }
 
 func (o options) print(out io.Writer, r *report.Report) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -24,7 +25,7 @@ func parseOptions(args []string) (options, error) {
 	if err := o.flags().Parse(args); err != nil {
 		return options{}, err
 	}
-	chosen, err := chooseRivals(o.only)
+	chosen, err := chooseRivals(o.only, o.given.scale.many == 0)
 	if err != nil {
 		return options{}, err
 	}
@@ -45,6 +46,7 @@ func parseOptions(args []string) (options, error) {
 	override(&o.plan.steady, o.given.steady)
 	override(&o.plan.open, o.given.open)
 	override(&o.plan.fleet, o.given.fleet)
+	override(&o.plan.scale.many, o.given.scale.many)
 	override(&o.plan.timeout, o.given.timeout)
 	o.plan.blocks, err = chooseBlocks(o.plan.blocks, o.on)
 	return o, err
@@ -64,6 +66,7 @@ func (o *options) flags() *flag.FlagSet {
 	set.IntVar(&o.given.rounds, "rounds", 0, "how often each rival is on turn")
 	set.IntVar(&o.given.open, "open", 0, "have so many patches of the product open at once as well")
 	set.IntVar(&o.given.fleet, "fleet", 0, "how many other games are in the database")
+	set.IntVar(&o.given.scale.many, "scale", 0, "measure the stores with a few runtimes and with so many as well, a multiple of "+strconv.Itoa(scaleFew))
 	set.DurationVar(&o.given.length, "window", 0, "how long each window is")
 	set.DurationVar(&o.given.steady, "steady", 0, "measure the product at 8 callers for that long at a stretch as well")
 	set.DurationVar(&o.given.timeout, "timeout", 0, "end after that time")
@@ -92,7 +95,8 @@ func override[T int | time.Duration](setting *T, given T) {
 	}
 }
 
-func chooseRivals(only string) ([]rival, error) {
+// chooseRivals may choose none where something else is measured.
+func chooseRivals(only string, want bool) ([]rival, error) {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return nil, fmt.Errorf("-only: %w", err)
@@ -100,7 +104,7 @@ func chooseRivals(only string) ([]rival, error) {
 	chosen := slices.DeleteFunc(allRivals(), func(r rival) bool {
 		return (only == "" && r.extra) || !pattern.MatchString(r.name)
 	})
-	if len(chosen) == 0 {
+	if len(chosen) == 0 && want {
 		return nil, fmt.Errorf("-only: no rival is called %q", only)
 	}
 	return chosen, nil

@@ -21,6 +21,8 @@ type plan struct {
 	// open is how many patches of the product are to be open at once; zero leaves
 	// it out.
 	open int
+	// scale is between which fleets the cost of the stores is measured.
+	scale scalePlan
 	// product is the gamemaster to measure; empty is the one of this checkout.
 	product string
 	// timeout ends it all.
@@ -56,7 +58,7 @@ var callerCounts = []int{1, 8, 32, 128}
 func shortPlan(rivals []rival) plan {
 	setting := temporalSettings()[0]
 	return plan{
-		rounds: 1, warmUp: time.Second / 2, length: time.Second, fleet: 100, timeout: 5 * time.Minute,
+		rounds: 1, warmUp: time.Second / 2, length: time.Second, fleet: 100, timeout: 5 * time.Minute, scale: shortScale(),
 		blocks: []block{{setting, rivals, cells(setting, []int{1, 8}, 0)}},
 	}
 }
@@ -66,7 +68,7 @@ func shortPlan(rivals []rival) plan {
 // decides. The other ways to run Temporal are for the rivals that use it, at one
 // caller and at many.
 func usualPlan(rivals []rival) plan {
-	p := plan{rounds: 3, warmUp: 1500 * time.Millisecond, length: 5 * time.Second, fleet: 1000, timeout: time.Hour}
+	p := plan{rounds: 3, warmUp: 1500 * time.Millisecond, length: 5 * time.Second, fleet: 1000, timeout: time.Hour, scale: usualScale(0)}
 	temporal := slices.DeleteFunc(slices.Clone(rivals), func(r rival) bool { return r.workflowID == nil })
 	for i, setting := range temporalSettings() {
 		if i == 0 {
@@ -85,7 +87,7 @@ func usualPlan(rivals []rival) plan {
 func fullPlan(rivals []rival) plan {
 	p := usualPlan(rivals)
 	p.blocks, p.timeout = nil, 6*time.Hour
-	p.steady, p.fleets, p.open = 5*time.Minute, manyFleets, manyOpen
+	p.steady, p.fleets, p.open, p.scale.many = 5*time.Minute, manyFleets, manyOpen, scaleMany
 	for _, setting := range temporalSettings() {
 		all := append(cells(setting, callerCounts, 0), cells(setting, callerCounts, report.ManagerDelay)...)
 		p.blocks = append(p.blocks, block{setting, rivals, all})
@@ -117,6 +119,9 @@ const steadyCallers = 8
 // order is that of the rivals in a round: each begins once, so that none is always
 // behind the same one.
 func order(rivals []rival, round int) []rival {
+	if len(rivals) == 0 {
+		return nil
+	}
 	shift := round % len(rivals)
 	return slices.Concat(rivals[shift:], rivals[:shift])
 }

@@ -70,6 +70,7 @@ func (r *Report) ratios() []ratio {
 			ratio{Name: name + ": p99 to p50, 8 callers, steady", Bound: 5, Measured: r.steadyTail(name)},
 		)
 	}
+	list = append(list, r.scaleRatios()...)
 	for i := range list {
 		list[i] = list[i].judged()
 	}

@@ -122,7 +122,9 @@ type Report struct {
 	// Growth are windows beside few other games and beside many, see -growth.
 	Growth []Result `json:"growth,omitempty"`
 	// Open is what the product took with many patches open, see -open.
-	Open  []Open `json:"open,omitempty"`
+	Open []Open `json:"open,omitempty"`
+	// Scale is what the stores take of a few runtimes and of many, see -scale.
+	Scale *Scale `json:"scale,omitempty"`
 	Costs []Cost `json:"costs"`
 	// Rows and Ratios are summed up from the others.
 	Rows   []row   `json:"rows"`

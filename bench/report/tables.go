@@ -41,11 +41,19 @@ func (r *Report) Write(out io.Writer) {
 		fmt.Fprintln(out, "\nMany patches open at once")
 		r.writeOpen(out)
 	}
+	if r.Scale != nil {
+		fmt.Fprintf(out, "\nThe stores' calls with %d runtimes and with %d\n", r.Scale.Few, r.Scale.Many)
+		r.Scale.write(out)
+	}
 	r.writeStalls(out)
-	fmt.Fprintf(out, "\nMemory and processor time, Temporal on %s, no delay\n", r.Plan.Blocks[0].Temporal)
-	r.writeUsage(out)
-	fmt.Fprintln(out, "\nOne patch, counted")
-	r.writeCosts(out)
+	if len(r.Rows) > 0 {
+		fmt.Fprintf(out, "\nMemory and processor time, Temporal on %s, no delay\n", r.Plan.Blocks[0].Temporal)
+		r.writeUsage(out)
+	}
+	if len(r.Costs) > 0 {
+		fmt.Fprintln(out, "\nOne patch, counted")
+		r.writeCosts(out)
+	}
 	fmt.Fprintln(out, "\nRatios")
 	r.writeRatios(out)
 }

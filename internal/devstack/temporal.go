@@ -43,8 +43,10 @@ var errTemporalPortLost = errors.New("a port that was free has been taken")
 // TemporalOptions describes a Temporal server. The zero value is a throw-away
 // server: in memory, with its UI, on free loopback ports.
 type TemporalOptions struct {
-	// Dir keeps everything in the file temporal.sqlite there; created when
-	// missing. Empty keeps it in memory.
+	// Dir keeps everything in the file temporal.sqlite there, and what lists
+	// need in temporal.sqlite_visibility, unless the first one was begun without
+	// it; created when missing. One that is there without the first is an error.
+	// Empty keeps all in memory.
 	Dir string
 	// Database keeps everything in Postgres instead: the URL of a database of
 	// its own, and beside it one with "_visibility" after its name. Both are

@@ -44,8 +44,8 @@ func TestPlansUseIndexes(t *testing.T) {
 		arguments              []any
 		everyRow               bool // a list of all rows, for which a scan of the table may be cheaper
 	}{
-		{"get", postgres.GetRecordSQL, "runtime_records_pkey", []any{"g7"}, false},
-		{"update image", postgres.UpdateImageSQL, "runtime_records_pkey", []any{"g7", "running", "i", "1.0.0", stored, "j", "1.0.1", int64(7)}, false},
+		{"get", postgres.GetRecordSQL, "runtime_records_(pkey|by_game)", []any{"g7"}, false},
+		{"update image", postgres.UpdateImageSQL, "runtime_records_(pkey|by_game)", []any{"g7", "running", "i", "1.0.0", stored, "j", "1.0.1", int64(7)}, false},
 		{"due", postgres.ListDueRunningSQL, "runtime_records_due", []any{stored.AddDate(-10, 0, 0)}, false},
 		{"by status", postgres.ListByStatusSQL, "runtime_records_by_status", []any{"stopped"}, true},
 		{"list", postgres.ListRecordsSQL, "runtime_records_by_created", nil, true},
@@ -65,7 +65,7 @@ func TestPlansUseIndexes(t *testing.T) {
 			lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 			require.NoError(t, err)
 			plan := strings.Join(lines, "\n")
-			require.Contains(t, plan, c.index)
+			require.Regexp(t, `\b`+c.index+`\b`, plan)
 			require.NotContains(t, plan, "Seq Scan on")
 			require.NotContains(t, plan, "Sort")
 		})

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"net/url"
@@ -109,29 +111,56 @@ func openFile(o *options) (*store, error) {
 		ConnectAttributes: attributes,
 	}
 	st := sqliteStore(conf, func() { _ = lock.Unlock() })
-	st.visibility = visibilityOf(conf, path)
-	for _, database := range []*config.SQL{st.visibility, conf} {
-		if err := ensureSchema(context.Background(), database.DatabaseName); err != nil {
-			_ = lock.Unlock()
-			return nil, fmt.Errorf("database file %s: %w", path, err)
-		}
+	if st.visibility, err = visibilityOf(conf, path); err == nil {
+		err = ensureSchemas(conf, st.visibility)
+	}
+	if err != nil {
+		st.close()
+		return nil, fmt.Errorf("database file %s: %w", path, err)
 	}
 	return st, nil
 }
 
 // visibilityOf is where a server on the file looks for runs: beside it, in a file of its own. SQLite writes one
 // transaction at a time in each, and what is written for lists is a third of all; no run has to wait for it there. A
-// file that was begun without one, here or by start-dev, goes on as it is.
-func visibilityOf(conf *config.SQL, path string) *config.SQL {
+// file that was begun without one, here or by start-dev, goes on as it is: its runs are listed in it. A second file
+// without the first would list runs that are gone.
+func visibilityOf(conf *config.SQL, path string) (*config.SQL, error) {
 	beside := path + visibilitySuffix
-	_, begun := os.Stat(path)
-	_, alone := os.Stat(beside)
-	if begun == nil && alone != nil {
-		return conf
+	begun, err := exists(path)
+	if err != nil {
+		return nil, err
+	}
+	listed, err := exists(beside)
+	switch {
+	case err != nil:
+		return nil, err
+	case begun && !listed:
+		return conf, nil
+	case listed && !begun:
+		return nil, fmt.Errorf("it is gone, and %s, which lists its runs, is left: bring it back, or remove that one too", beside)
 	}
 	visibility := *conf
 	visibility.DatabaseName = (&url.URL{Path: beside}).EscapedPath()
-	return &visibility
+	return &visibility, nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ensureSchemas begins the file of the runs first: a process killed between the two leaves one that goes on alone.
+func ensureSchemas(databases ...*config.SQL) error {
+	for _, database := range databases {
+		if err := ensureSchema(context.Background(), database.DatabaseName); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ensureSchema lays the schema in one transaction, so that a process killed half-way leaves an empty file and not half
