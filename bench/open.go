@@ -18,9 +18,8 @@ import (
 const (
 	// openAskers ask at once for the patches that are to be open together.
 	openAskers = 32
-	// openBudget is what Runtime Manager gets for one patch: the time that a patch
-	// waits for a slot of the worker is taken from it, and with thousands open that
-	// is longer than the default of two minutes.
+	// openBudget is what Runtime Manager gets for one patch: it is held until all are
+	// open, which on a slow machine takes longer than the default of two minutes.
 	openBudget = "GAMEMASTER_MANAGER_BUDGET=2h"
 	// heldFault is what keeps them open.
 	heldFault = "open"
@@ -70,7 +69,7 @@ func (s *stack) takeOpen(ctx context.Context, r rival, setting temporalSetting, 
 	if err := p.beginAll(ctx, plan.open); err != nil {
 		return report.Open{}, err
 	}
-	measured.AskedIn = time.Since(began)
+	measured.AskedIn, measured.Repeated = time.Since(began), p.repeated()
 	if measured.AtOnce, err = p.countOpen(ctx); err != nil {
 		return report.Open{}, err
 	}
@@ -83,7 +82,20 @@ func (s *stack) takeOpen(ctx context.Context, r rival, setting temporalSetting, 
 		return report.Open{}, err
 	}
 	measured.EndedIn = time.Since(released)
-	return measured, p.check(ctx)
+	if err := p.check(ctx); err != nil {
+		return report.Open{}, err
+	}
+	measured.After = p.costs()
+	return measured, nil
+}
+
+// repeated counts the requests that were sent again.
+func (p *place) repeated() int {
+	n := 0
+	for _, c := range p.callers {
+		n += c.repeated
+	}
+	return n
 }
 
 // openTimeout bounds the wait for the end of all: thousands of patches at the ten a
@@ -110,20 +122,37 @@ func (p *place) beginAll(ctx context.Context, n int) error {
 	return group.Wait()
 }
 
+// A server that is too busy to take a patch says 503, and that it be asked again:
+// as often as a person would, after a pause in which it gets rid of some work.
+const (
+	beginTries = 20
+	beginPause = 2 * time.Second
+)
+
 // begin asks for a patch without waiting for it. It counts as answered: the check
-// at the end shows whether it was done.
+// at the end shows whether it was done. Asked again, the product takes it for the
+// same patch, since the game has it open.
 func (c *caller) begin(ctx context.Context, g *game) error {
 	version := g.other()
-	status, body, err := c.send(ctx, g, version, "respond-async")
-	if err != nil {
-		return err
+	for try := 1; ; try++ {
+		status, body, err := c.send(ctx, g, version, "respond-async")
+		switch {
+		case err != nil:
+			return err
+		case status == http.StatusAccepted:
+			g.version = version
+			c.patches++
+			return nil
+		case status != http.StatusServiceUnavailable || try == beginTries:
+			return fmt.Errorf("begin of %s to %s: HTTP %d: %s", g.id, version, status, body)
+		}
+		c.repeated++
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(beginPause):
+		}
 	}
-	if status != http.StatusAccepted {
-		return fmt.Errorf("begin of %s to %s: HTTP %d: %s", g.id, version, status, body)
-	}
-	g.version = version
-	c.patches++
-	return nil
 }
 
 // countOpen counts the runs that are open.
