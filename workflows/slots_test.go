@@ -54,7 +54,7 @@ func TestRecreateWaitsNotForEver(t *testing.T) {
 	w := newWorld()
 	var inputs []activities.PatchContainerInput
 	o := w.run(t, input(), busyFor(1000, &inputs))
-	require.Len(t, inputs, 6)
+	require.Len(t, inputs, 5)
 	require.Equal(t, patch.CodeServiceUnavailable, o.result.Code)
 	require.Contains(t, o.result.Message, "no worker had a free slot")
 	require.True(t, w.inLine())

@@ -16,13 +16,13 @@ import (
 // keeps at hand, also those that wait for a slot for longer than a turn.
 func TestMoreOpenThanSlots(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "GAMEMASTER_WORKER_SLOTS=2", "GAMEMASTER_WORKER_CACHE=3", "GAMEMASTER_MANAGER_BUDGET=20s")
+	r := newRig(t, "GAMEMASTER_WORKER_SLOTS=1", "GAMEMASTER_WORKER_CACHE=3", "GAMEMASTER_MANAGER_BUDGET=20s")
 	r.startWorker()
-	// A turn lasts half of the budget, and the last of them begin after fourteen
-	// seconds. Each has ten seconds left by then for what takes two.
-	r.fault(rtmsim.Fault{GameID: rtmsim.AnyGame, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 2000})
+	// A turn lasts fifteen seconds, and the last of them begin later. Each has five
+	// seconds left by then for what takes one.
+	r.fault(rtmsim.Fault{GameID: rtmsim.AnyGame, Op: rtmsim.OpPatch, Mode: rtmsim.ModeSlow, DelayMS: 1000})
 	var games, patches []string
-	for range 16 {
+	for range 24 {
 		game := r.game()
 		games, patches = append(games, game), append(patches, r.async(game, "1.4.3"))
 	}
