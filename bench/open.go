@@ -98,12 +98,14 @@ func (p *place) repeated() int {
 	return n
 }
 
-// openTimeout bounds the wait for the end of all: thousands of patches at the ten a
-// second that a slow machine manages.
+// openTimeout bounds the time to ask for all, and the wait for the end of all:
+// thousands of patches at the ten a second that a slow machine manages.
 const openTimeout = 30 * time.Minute
 
 // beginAll asks for one patch of each of n games and waits for none of them.
 func (p *place) beginAll(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(openAskers)
 	for i, c := range p.callers {
@@ -122,19 +124,16 @@ func (p *place) beginAll(ctx context.Context, n int) error {
 	return group.Wait()
 }
 
-// A server that is too busy to take a patch says 503, and that it be asked again:
-// as often as a person would, after a pause in which it gets rid of some work.
-const (
-	beginTries = 20
-	beginPause = 2 * time.Second
-)
+// beginPause is between two requests for the same patch, when a server was too busy
+// to take it: it gets rid of some work meanwhile.
+const beginPause = 2 * time.Second
 
 // begin asks for a patch without waiting for it. It counts as answered: the check
 // at the end shows whether it was done. Asked again, the product takes it for the
 // same patch, since the game has it open.
 func (c *caller) begin(ctx context.Context, g *game) error {
 	version := g.other()
-	for try := 1; ; try++ {
+	for {
 		status, body, err := c.send(ctx, g, version, "respond-async")
 		switch {
 		case err != nil:
@@ -143,13 +142,13 @@ func (c *caller) begin(ctx context.Context, g *game) error {
 			g.version = version
 			c.patches++
 			return nil
-		case status != http.StatusServiceUnavailable || try == beginTries:
+		case status != http.StatusServiceUnavailable:
 			return fmt.Errorf("begin of %s to %s: HTTP %d: %s", g.id, version, status, body)
 		}
 		c.repeated++
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("begin of %s to %s: %w; HTTP %d: %s", g.id, version, ctx.Err(), status, body)
 		case <-time.After(beginPause):
 		}
 	}
