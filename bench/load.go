@@ -44,8 +44,9 @@ type caller struct {
 	url    string
 	token  string
 	games  []*game
-	// patches counts those that were answered, over all windows.
-	patches int
+	// patches counts those that were answered, over all windows, and repeated the
+	// requests that were sent again.
+	patches, repeated int
 }
 
 // request is one that was answered.

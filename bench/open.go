@@ -18,9 +18,8 @@ import (
 const (
 	// openAskers ask at once for the patches that are to be open together.
 	openAskers = 32
-	// openBudget is what Runtime Manager gets for one patch: the time that a patch
-	// waits for a slot of the worker is taken from it, and with thousands open that
-	// is longer than the default of two minutes.
+	// openBudget is what Runtime Manager gets for one patch: it is held until all are
+	// open, which on a slow machine takes longer than the default of two minutes.
 	openBudget = "GAMEMASTER_MANAGER_BUDGET=2h"
 	// heldFault is what keeps them open.
 	heldFault = "open"
@@ -70,7 +69,7 @@ func (s *stack) takeOpen(ctx context.Context, r rival, setting temporalSetting, 
 	if err := p.beginAll(ctx, plan.open); err != nil {
 		return report.Open{}, err
 	}
-	measured.AskedIn = time.Since(began)
+	measured.AskedIn, measured.Repeated = time.Since(began), p.repeated()
 	if measured.AtOnce, err = p.countOpen(ctx); err != nil {
 		return report.Open{}, err
 	}
@@ -83,15 +82,30 @@ func (s *stack) takeOpen(ctx context.Context, r rival, setting temporalSetting, 
 		return report.Open{}, err
 	}
 	measured.EndedIn = time.Since(released)
-	return measured, p.check(ctx)
+	if err := p.check(ctx); err != nil {
+		return report.Open{}, err
+	}
+	measured.After = p.costs()
+	return measured, nil
 }
 
-// openTimeout bounds the wait for the end of all: thousands of patches at the ten a
-// second that a slow machine manages.
+// repeated counts the requests that were sent again.
+func (p *place) repeated() int {
+	n := 0
+	for _, c := range p.callers {
+		n += c.repeated
+	}
+	return n
+}
+
+// openTimeout bounds the time to ask for all, and the wait for the end of all:
+// thousands of patches at the ten a second that a slow machine manages.
 const openTimeout = 30 * time.Minute
 
 // beginAll asks for one patch of each of n games and waits for none of them.
 func (p *place) beginAll(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(openAskers)
 	for i, c := range p.callers {
@@ -110,20 +124,34 @@ func (p *place) beginAll(ctx context.Context, n int) error {
 	return group.Wait()
 }
 
+// beginPause is between two requests for the same patch, when a server was too busy
+// to take it: it gets rid of some work meanwhile.
+const beginPause = 2 * time.Second
+
 // begin asks for a patch without waiting for it. It counts as answered: the check
-// at the end shows whether it was done.
+// at the end shows whether it was done. Asked again, the product takes it for the
+// same patch, since the game has it open.
 func (c *caller) begin(ctx context.Context, g *game) error {
 	version := g.other()
-	status, body, err := c.send(ctx, g, version, "respond-async")
-	if err != nil {
-		return err
+	for {
+		status, body, err := c.send(ctx, g, version, "respond-async")
+		switch {
+		case err != nil:
+			return err
+		case status == http.StatusAccepted:
+			g.version = version
+			c.patches++
+			return nil
+		case status != http.StatusServiceUnavailable:
+			return fmt.Errorf("begin of %s to %s: HTTP %d: %s", g.id, version, status, body)
+		}
+		c.repeated++
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("begin of %s to %s: %w; HTTP %d: %s", g.id, version, ctx.Err(), status, body)
+		case <-time.After(beginPause):
+		}
 	}
-	if status != http.StatusAccepted {
-		return fmt.Errorf("begin of %s to %s: HTTP %d: %s", g.id, version, status, body)
-	}
-	g.version = version
-	c.patches++
-	return nil
 }
 
 // countOpen counts the runs that are open.

@@ -25,12 +25,12 @@ func TestReplayer(t *testing.T) {
 		require.NoError(t, err)
 		return text
 	}
-	for _, name := range []string{"success", "conflict", "cancelled", "needs_operator_retry", "reset_success_3", "reconcile_enforce"} {
+	for _, name := range []string{"success", "conflict", "cancelled", "needs_operator_retry", "reset_success_2", "reconcile_enforce"} {
 		require.NoError(t, replayer.Replay(load(name)), name)
 	}
 	success := load("success")
 	for says, document := range map[string][]byte{
-		"nondeterministic": bytes.ReplaceAll(success, []byte(`"UpdateImage"`), []byte(`"AppendOperationLog"`)),
+		"nondeterministic": bytes.ReplaceAll(success, []byte(`"PatchContainer"`), []byte(`"RestoreContainer"`)),
 		"read the history": success[:len(success)/2],
 		"Dance":            bytes.ReplaceAll(success, []byte(`"PatchRuntime"`), []byte(`"Dance"`)),
 	} {

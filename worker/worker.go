@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,12 +22,28 @@ import (
 // activities.HandBackAfter leaves to a call, and the answer that hands it back.
 const stopTimeout = activities.HandBackAfter + 5*time.Second
 
-// Limits of one process. A step is a waiting call, so that the numbers bound
-// connections and memory rather than processor time: the store steps share a
-// pool of connections, and beyond it they would only queue for one.
+// Limits of one process.
 const (
-	maxConcurrentActivities    = 200
-	maxConcurrentWorkflowTasks = 100
+	// DefaultSlots is how many steps wait for an answer at once, nearly all of them
+	// of Runtime Manager's: the store's run within the workflow task. It is also what
+	// keeps a worker from asking more of Runtime Manager than that; a patch that
+	// finds no slot waits its turn. A step that waits costs little here (a
+	// connection, some ten KiB) but tells Temporal every three seconds that it is
+	// alive: 200 are 67 requests a second, which a small Temporal bears beside its
+	// work, and 500 kept one on two shared cores from taking new patches.
+	DefaultSlots = 200
+
+	// DefaultCache is how many open runs are kept at hand, each for 45 KiB (25 of
+	// heap, 20 of a stack) and twice that as the system counts, before garbage is
+	// collected: 170 MiB beside the 60 of a worker at rest. Beyond it the run that
+	// has stood still for longest is let go of, and built anew from its history when
+	// it goes on: one request more, and some milliseconds.
+	DefaultCache = 2000
+
+	// maxWorkflowTasks are decided at once. Their steps share a pool of eight
+	// connections to Postgres, where each has its answer within two seconds, so
+	// that more would only queue there.
+	maxWorkflowTasks = 100
 )
 
 // Registry is what workflows and activities are registered with: a worker, a
@@ -68,6 +85,10 @@ type Options struct {
 	Watch *activities.Watch
 	// Export has the steps of the export of histories; required as well.
 	Export *activities.Export
+	// Slots is how many steps run at once, and Cache how many open runs are kept at
+	// hand; zero means [DefaultSlots] and [DefaultCache]. The cache is one for all
+	// workers of a process, and has the size that the first of them gave it.
+	Slots, Cache int
 	// Interceptors see every step and run, besides the one that measures phases;
 	// none in production.
 	Interceptors []interceptor.WorkerInterceptor
@@ -84,12 +105,13 @@ func Run(ctx context.Context, options Options) error {
 	if taskQueue == "" {
 		taskQueue = workflows.TaskQueue
 	}
+	worker.SetStickyWorkflowCacheSize(cmp.Or(options.Cache, DefaultCache))
 	fatal := make(chan error, 1)
 	w := worker.New(options.Client, taskQueue, worker.Options{
 		WorkerStopTimeout:                      stopTimeout,
 		MaxHeartbeatThrottleInterval:           activities.BeatInterval,
-		MaxConcurrentActivityExecutionSize:     maxConcurrentActivities,
-		MaxConcurrentWorkflowTaskExecutionSize: maxConcurrentWorkflowTasks,
+		MaxConcurrentActivityExecutionSize:     cmp.Or(options.Slots, DefaultSlots),
+		MaxConcurrentWorkflowTaskExecutionSize: maxWorkflowTasks,
 		Interceptors:                           append([]interceptor.WorkerInterceptor{&phases{}}, options.Interceptors...),
 		// The fixed two pollers per kind stall a hand-over now and then.
 		WorkflowTaskPollerBehavior: worker.NewPollerBehaviorAutoscaling(worker.PollerBehaviorAutoscalingOptions{}),

@@ -62,6 +62,8 @@ func refusalOf(err error) (refusal *patch.Refusal, attempts int) {
 		return cancelled(), 0
 	case errors.As(err, &application):
 		return applicationRefusal(application)
+	case untried(err):
+		return &patch.Refusal{Code: patch.CodeServiceUnavailable, Message: noSlot}, 0
 	case errors.As(err, &timeout):
 		return &patch.Refusal{
 			Code: patch.CodeServiceUnavailable, Message: "no answer within its time (" + timeout.TimeoutType().String() + ")",

@@ -79,7 +79,7 @@ func auditOptions(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// managerOptions are for the recreate, and for the one step of a reconciliation: slower retries, since a recreate is
+// managerOptions are for steps that call Runtime Manager: slower retries, since a recreate is
 // heavy and Runtime Manager's Retry-After overrides them anyway, for budget in
 // total. The step's end is waited for when the run is cancelled, so that the
 // undo does not start while the recreate is still under way.
@@ -92,6 +92,32 @@ func managerOptions(ctx workflow.Context, budget patch.Duration, summary string)
 		RetryPolicy:            backoff(500*time.Millisecond, 15*time.Second),
 		Summary:                summary,
 	})
+}
+
+// lastTurn is the last turn, from zero, in which a recreate waits for a free slot
+// of a worker. With the budget of two minutes all turns are three quarters of an
+// hour, in which a Runtime Manager that does four recreates a second has done
+// 10,000. Beyond it nobody waits for the patch any more.
+const lastTurn = 4
+
+// noSlot is what a recreate that nobody took up in time is told to have failed with.
+const noSlot = "no worker had a free slot for it within its time, nothing was asked"
+
+// recreateOptions are managerOptions of a recreate, which may wait for a free slot
+// of a worker when more patches are open than Runtime Manager does at once: for
+// three quarters of its budget, so that the last one is left for a call that takes
+// its whole time. Less would be too short for an attempt whose worker died, and
+// whose next one waits for the worker to be started again.
+//
+// A recreate that found no slot by then is scheduled anew and may wait for twice
+// as long in each turn, so that thousands which wait do not keep the workers busy
+// with it. In return it may also try for longer: what is left of the wait is not
+// taken away again.
+func recreateOptions(ctx workflow.Context, budget patch.Duration, turn int, summary string) workflow.Context {
+	call := budget / 4
+	wait := (budget - call) << turn
+	ctx = managerOptions(ctx, wait+call, summary)
+	return workflow.WithScheduleToStartTimeout(ctx, time.Duration(wait))
 }
 
 // undoOptions are for the compensation: as for the recreate, but patient, for

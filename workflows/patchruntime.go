@@ -187,21 +187,37 @@ func (r *run) move(ctx workflow.Context) *patch.Refusal {
 
 func (r *run) patch(ctx workflow.Context) *patch.Refusal {
 	r.enter(patch.PhasePatching)
-	fence, err := r.takeFence(ctx, r.budgets.Store)
-	if err != nil {
-		return r.failed(ctx, err)
+	for turn := 0; ; turn++ {
+		fence, err := r.takeFence(ctx, r.budgets.Store)
+		if err != nil {
+			return r.failed(ctx, err)
+		}
+		// From here on the container may have moved, whatever the answer is.
+		r.touched = true
+		err = r.recreate(ctx, fence, turn)
+		switch {
+		case err == nil:
+			return nil
+		case untried(err) && turn < lastTurn:
+			// All workers were busy, and Runtime Manager was not asked.
+			r.page.Tried(0, noSlot)
+		default:
+			details := detailsOf(err)
+			r.untouched, r.refused, r.unsettled = details.Untouched, details.Settled, !details.Settled
+			return r.failed(ctx, err)
+		}
 	}
-	// From here on the container may have moved, whatever the answer is.
-	r.touched = true
+}
+
+// recreate has the container recreated, in the turn-th wait for a worker.
+func (r *run) recreate(ctx workflow.Context, fence int64, turn int) error {
 	var patched activities.PatchContainerResult
-	ctx = managerOptions(ctx, r.budgets.Manager, "recreate on "+r.plan.To.Version)
-	err = r.execute(ctx, "PatchContainer", r.steps.PatchContainer, activities.PatchContainerInput{
+	ctx = recreateOptions(ctx, r.budgets.Manager, turn, "recreate on "+r.plan.To.Version)
+	err := r.execute(ctx, "PatchContainer", r.steps.PatchContainer, activities.PatchContainerInput{
 		GameID: r.request.GameID, Plan: r.plan, IdempotencyKey: r.patchKey(), Fence: fence, FirstRunID: r.firstRunID,
 	}, &patched)
 	if err != nil {
-		details := detailsOf(err)
-		r.untouched, r.refused, r.unsettled = details.Untouched, details.Settled, !details.Settled
-		return r.failed(ctx, err)
+		return err
 	}
 	r.patched, r.fence = patched, fence
 	r.succeeded(patched.Attempt)

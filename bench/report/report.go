@@ -84,6 +84,10 @@ type Open struct {
 	// the first and when all were open; CPU is the total, in seconds.
 	Rested []Process `json:"rested"`
 	Full   []Process `json:"full"`
+	// After is what they took when all had ended, with the most that they ever held.
+	After []Process `json:"after"`
+	// Repeated requests were answered that the server was too busy, and sent again.
+	Repeated int `json:"repeated"`
 	// AskedIn is how long it took to ask for all, EndedIn from when Runtime Manager
 	// let go until all had ended well.
 	AskedIn time.Duration `json:"asked_in_ns"`

@@ -118,16 +118,17 @@ func (r *Report) writeGrowth(out io.Writer) {
 }
 
 func (r *Report) writeOpen(out io.Writer) {
-	table(out, "rival\tasked for\topen at once\tprocess\trested MiB\tfull MiB\tKiB/open patch\tasked in\tended in", func(w io.Writer) {
+	table(out, "rival\tasked for\topen at once\tprocess\trested MiB\tfull MiB\tKiB/open patch\tpeak MiB\tafter MiB\tasked in\tasked again\tended in", func(w io.Writer) {
 		for _, o := range r.Open {
 			for i, full := range o.Full {
-				if i >= len(o.Rested) || full.RSS == 0 {
+				if i >= len(o.Rested) || i >= len(o.After) || full.RSS == 0 {
 					continue
 				}
 				grown := (full.RSS - o.Rested[i].RSS) / float64(max(o.AtOnce, 1))
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\n", o.Rival, o.Patches, o.AtOnce, full.Role,
+				fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", o.Rival, o.Patches, o.AtOnce, full.Role,
 					number(o.Rested[i].RSS/mebibyte), number(full.RSS/mebibyte), number(grown/1024),
-					o.AskedIn.Round(time.Second/10), o.EndedIn.Round(time.Second/10))
+					number(o.After[i].PeakRSS/mebibyte), number(o.After[i].RSS/mebibyte),
+					o.AskedIn.Round(time.Second/10), o.Repeated, o.EndedIn.Round(time.Second/10))
 			}
 		}
 	})

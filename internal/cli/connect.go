@@ -107,8 +107,8 @@ func openPool(ctx context.Context, databaseURL string, o observers, name string,
 }
 
 // newActivities puts the steps together over a database and Runtime Manager.
-func newActivities(pool *pgxpool.Pool, rtmURL string, o observers) (*activities.Activities, *rtm.Client, error) {
-	manager, err := rtm.New(rtm.Options{BaseURL: rtmURL, Through: o.traces.Manager})
+func newActivities(pool *pgxpool.Pool, options rtm.Options, o observers) (*activities.Activities, *rtm.Client, error) {
+	manager, err := rtm.New(options)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -55,8 +55,8 @@ func (c *devCommand) Run(p *process) error {
 		dir: dir, apiAddr: c.API, adminAddr: c.Admin, temporalAddr: c.Temporal, uiAddr: c.UI, rtmAddr: c.RTM,
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, environ: p.environ,
 		authFile: settings.AuthFile, temporalUI: settings.TemporalUI, taskQueue: settings.TaskQueue, budgets: settings.Budgets(),
-		schedules: schedulesOf(settings),
-		progress:  p.stderr, logger: p.devLogger(settings),
+		schedules: schedulesOf(settings), slots: settings.WorkerSlots, cache: settings.WorkerCache,
+		progress: p.stderr, logger: p.devLogger(settings),
 	})
 	if err != nil {
 		return err

@@ -50,8 +50,10 @@ type stackOptions struct {
 	taskQueue  string
 	budgets    patch.Budgets
 	schedules  scheduleSettings
-	progress   io.Writer
-	logger     *slog.Logger
+	// slots and cache are the worker's limits.
+	slots, cache int
+	progress     io.Writer
+	logger       *slog.Logger
 }
 
 func (o stackOptions) externalTemporal() bool { return o.environ["TEMPORAL_ADDRESS"] != "" }
@@ -229,6 +231,7 @@ func (s *stack) startWorker() error {
 	work, err := newWork(context.Background(), workerSettings{
 		databaseURL: s.databaseURL, rtmURL: s.rtmURL, taskQueue: s.options.taskQueue,
 		budgets: s.options.budgets, schedules: s.options.schedules,
+		slots: s.options.slots, cache: s.options.cache,
 	}, s.temporal, s.observers)
 	if err != nil {
 		return err

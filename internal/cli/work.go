@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ type workerSettings struct {
 	databaseURL, rtmURL, taskQueue string
 	budgets                        patch.Budgets
 	schedules                      scheduleSettings
+	// slots and cache are the worker's limits; zero means its defaults.
+	slots, cache int
 	// interceptors see every step and run; production has none.
 	interceptors []interceptor.WorkerInterceptor
 }
@@ -27,6 +30,7 @@ func workerSettingsOf(settings config.Config) workerSettings {
 	return workerSettings{
 		databaseURL: settings.DatabaseURL, rtmURL: settings.RTMURL, taskQueue: settings.TaskQueue,
 		budgets: settings.Budgets(), schedules: schedulesOf(settings),
+		slots: settings.WorkerSlots, cache: settings.WorkerCache,
 	}
 }
 
@@ -49,7 +53,9 @@ func newWork(ctx context.Context, settings workerSettings, temporal temporalConn
 	if w.pool, err = openForSteps(ctx, settings.databaseURL, o); err != nil {
 		return nil, err
 	}
-	steps, manager, err := newActivities(w.pool, settings.rtmURL, o)
+	steps, manager, err := newActivities(w.pool, rtm.Options{
+		BaseURL: settings.rtmURL, Through: o.traces.Manager, Calls: cmp.Or(settings.slots, worker.DefaultSlots),
+	}, o)
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -61,6 +67,7 @@ func newWork(ctx context.Context, settings workerSettings, temporal temporalConn
 	options := worker.Options{
 		Client: temporal.Client, TaskQueue: settings.taskQueue,
 		Activities: steps, Watch: beside.watch, Export: beside.export, Interceptors: settings.interceptors,
+		Slots: settings.slots, Cache: settings.cache,
 	}
 	kept := settings.schedules.options(temporal, settings.taskQueue, settings.budgets)
 	w.run = func(ctx context.Context) error {

@@ -37,6 +37,11 @@ type Config struct {
 	UndoBudget    time.Duration `env:"GAMEMASTER_UNDO_BUDGET"`
 	SettleTime    time.Duration `env:"GAMEMASTER_SETTLE_TIME"`
 
+	// WorkerSlots is how many steps a worker runs at once, and WorkerCache how many
+	// open runs it keeps at hand; zero means the worker's own defaults.
+	WorkerSlots int `env:"GAMEMASTER_WORKER_SLOTS"`
+	WorkerCache int `env:"GAMEMASTER_WORKER_CACHE"`
+
 	// WatchInterval is from one pass of the watch to the next; zero means that
 	// there is none. WatchHeal is what a pass does about a container on another
 	// image than the record's: nothing, or [patch.ModeEnforce].
@@ -116,8 +121,20 @@ const minWatchInterval = 10 * time.Second
 // time.
 const minExportInterval = 10 * time.Second
 
+// maxWorkerLimit bounds what a worker may be told to do at once: a mistyped number
+// would have it take all connections, or all memory, of its host.
+const maxWorkerLimit = 100_000
+
 func (config Config) check() []error {
 	var faults []error
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"GAMEMASTER_WORKER_SLOTS", config.WorkerSlots}, {"GAMEMASTER_WORKER_CACHE", config.WorkerCache}} {
+		if limit.value < 0 || limit.value > maxWorkerLimit {
+			faults = append(faults, fmt.Errorf("%s: %d, want 1 to %d, or 0 for the default", limit.name, limit.value, maxWorkerLimit))
+		}
+	}
 	if config.LogFormat != "json" && config.LogFormat != "text" {
 		faults = append(faults, fmt.Errorf("GAMEMASTER_LOG_FORMAT: %q, want json or text", config.LogFormat))
 	}

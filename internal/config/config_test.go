@@ -48,6 +48,20 @@ func TestLoadExport(t *testing.T) {
 	require.Equal(t, time.Minute, got.ExportInterval)
 }
 
+// TestLoadWorkerLimits proves that a worker's limits are read, and that one which
+// no worker could mean is refused by its name.
+func TestLoadWorkerLimits(t *testing.T) {
+	for _, name := range []string{"GAMEMASTER_WORKER_SLOTS", "GAMEMASTER_WORKER_CACHE"} {
+		for _, bad := range []string{"-1", "100001", "many"} {
+			_, err := config.Load(map[string]string{name: bad})
+			require.ErrorContains(t, err, name+":", bad)
+		}
+	}
+	got, err := config.Load(map[string]string{"GAMEMASTER_WORKER_SLOTS": "3000", "GAMEMASTER_WORKER_CACHE": "1"})
+	require.NoError(t, err)
+	require.Equal(t, [2]int{3000, 1}, [2]int{got.WorkerSlots, got.WorkerCache})
+}
+
 // TestLoadWatch proves which settings of the watch are taken.
 func TestLoadWatch(t *testing.T) {
 	for _, row := range []struct{ interval, heal, fault string }{

@@ -64,6 +64,10 @@ const (
 	DefaultFenceTimeout = 5 * time.Second
 )
 
+// DefaultCalls is more than the watch and the callers of a small fleet make at
+// once.
+const DefaultCalls = 64
+
 const (
 	runtimesPath = "/api/v1/internal/runtimes/"
 
@@ -89,6 +93,10 @@ type Options struct {
 	PatchTimeout   time.Duration
 	InspectTimeout time.Duration
 	FenceTimeout   time.Duration
+
+	// Calls is how many calls the caller makes at once, for each of which a
+	// connection is kept; zero means [DefaultCalls]. It is no limit.
+	Calls int
 
 	// Transport sends the requests; nil means a pooled transport of the
 	// client's own.
@@ -126,6 +134,8 @@ func New(options Options) (*Client, error) {
 		return nil, fmt.Errorf("runtime manager client: inspect timeout %s must not be negative", options.InspectTimeout)
 	case options.FenceTimeout < 0:
 		return nil, fmt.Errorf("runtime manager client: fence timeout %s must not be negative", options.FenceTimeout)
+	case options.Calls < 0:
+		return nil, fmt.Errorf("runtime manager client: calls %d must not be negative", options.Calls)
 	case !printable(options.UserAgent, maxText):
 		return nil, errors.New("runtime manager client: user agent must be short and printable")
 	}
@@ -138,7 +148,7 @@ func New(options Options) (*Client, error) {
 		userAgent:      orDefault(options.UserAgent, defaultUserAgent),
 	}
 	if client.transport == nil {
-		client.own = newTransport()
+		client.own = newTransport(orDefault(options.Calls, DefaultCalls))
 		client.transport = client.own
 	}
 	if options.Through != nil {
@@ -147,8 +157,8 @@ func New(options Options) (*Client, error) {
 	return client, nil
 }
 
-// newTransport returns a pool for one host.
-func newTransport() *http.Transport {
+// newTransport returns a pool for one host and so many calls at once.
+func newTransport(calls int) *http.Transport {
 	return &http.Transport{
 		// No proxy, whatever HTTP_PROXY says: Runtime Manager is inside the
 		// same network, the variables are usually set for image pulls, and a
@@ -159,9 +169,10 @@ func newTransport() *http.Transport {
 		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 5 * time.Second,
 		// All connections go to one host, so the default of two idle ones
-		// would redial under load.
-		MaxIdleConns:        64,
-		MaxIdleConnsPerHost: 64,
+		// would redial under load: a recreate is followed by a look at once, and
+		// when many come to their end together, each still has its connection.
+		MaxIdleConns:        calls,
+		MaxIdleConnsPerHost: calls,
 		// Shorter than the idle timeout of common servers, so that it is this
 		// side that closes: a connection closed by the other side under a
 		// request costs an attempt.

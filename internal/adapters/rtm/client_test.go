@@ -112,7 +112,7 @@ func TestRedirectIsNotFollowed(t *testing.T) {
 // transport is looked at, since net/http reads the variables once per process
 // and never applies them to a loopback address.
 func TestNoProxy(t *testing.T) {
-	if rtm.NewTransport().Proxy != nil {
+	if rtm.NewTransport(rtm.DefaultCalls).Proxy != nil {
 		t.Error("the client's own transport asks for a proxy")
 	}
 }

@@ -39,6 +39,7 @@ func TestNewRefusesOptions(t *testing.T) {
 		"patch timeout":   {PatchTimeout: -time.Second},
 		"inspect timeout": {InspectTimeout: -time.Second},
 		"fence timeout":   {FenceTimeout: -time.Second},
+		"calls":           {Calls: -1},
 		"user agent":      {UserAgent: "game\r\nmaster"},
 	} {
 		options.BaseURL = "http://manager:8080"

@@ -32,8 +32,10 @@ func (page Page) advice() advice {
 		}
 	case PhasePatching:
 		return advice{
-			do: mendManager + "; *Request Cancellation* puts the container back", leave: noHands,
-			next: "the record is rotated; when the budget is spent, the container is put back in line with the record",
+			do: mendManager + "; a step that has not started waits for a free slot of a worker: " +
+				"more workers help; *Request Cancellation* puts the container back",
+			leave: noHands,
+			next:  "the record is rotated; when the budget is spent, the container is put back in line with the record",
 		}
 	case PhaseRecording:
 		return advice{
