@@ -13,9 +13,10 @@ type options struct {
 	short, full, json, strict, growth bool
 	// only and on choose rivals and settings of Temporal by regular expression.
 	only, on string
-	// given overrides the plan where it is not zero.
-	given plan
-	plan  plan
+	// given overrides the plan where it is not zero, and rounds those of its cells.
+	given  plan
+	rounds int
+	plan   plan
 }
 
 // parseOptions reads the command line, or returns flag.ErrHelp.
@@ -40,14 +41,20 @@ func parseOptions(args []string) (options, error) {
 		o.plan.fleets = manyFleets
 	}
 	o.plan.product = o.given.product
-	override(&o.plan.rounds, o.given.rounds)
 	override(&o.plan.length, o.given.length)
 	override(&o.plan.steady, o.given.steady)
 	override(&o.plan.open, o.given.open)
 	override(&o.plan.fleet, o.given.fleet)
 	override(&o.plan.timeout, o.given.timeout)
-	o.plan.blocks, err = chooseBlocks(o.plan.blocks, o.on)
-	return o, err
+	if o.plan.blocks, err = chooseBlocks(o.plan.blocks, o.on); err != nil {
+		return options{}, err
+	}
+	for _, b := range o.plan.blocks {
+		for i := range b.cells {
+			override(&b.cells[i].Rounds, o.rounds)
+		}
+	}
+	return o, nil
 }
 
 // flags fill in the options.
@@ -61,7 +68,7 @@ func (o *options) flags() *flag.FlagSet {
 	set.StringVar(&o.only, "only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
 	set.StringVar(&o.on, "temporal", "", "regular expression of the `settings` of Temporal to measure; the ratios are of the first")
 	set.StringVar(&o.given.product, "gamemaster", "", "absolute `path` of the gamemaster to measure; without it the one of this checkout is built")
-	set.IntVar(&o.given.rounds, "rounds", 0, "how often each rival is on turn")
+	set.IntVar(&o.rounds, "rounds", 0, "how often each rival is measured at every cell")
 	set.IntVar(&o.given.open, "open", 0, "have so many patches of the product open at once as well")
 	set.IntVar(&o.given.fleet, "fleet", 0, "how many other games are in the database")
 	set.DurationVar(&o.given.length, "window", 0, "how long each window is")
