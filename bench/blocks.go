@@ -15,7 +15,7 @@ import (
 func (s *stack) measureAll(ctx context.Context, p plan, r *report.Report) error {
 	for i, b := range p.blocks {
 		err := s.measureBlock(ctx, p, b, r)
-		for _, once := range []func(context.Context, plan, block, *report.Report) error{s.count, s.measureGrowth, s.measureSteady, s.measureOpen} {
+		for _, once := range []func(context.Context, plan, block, *report.Report) error{s.count, s.measureGrowth, s.measureSteady, s.measureOpen, s.measureProfiles} {
 			if err == nil && i == 0 {
 				err = once(ctx, p, b, r)
 			}

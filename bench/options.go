@@ -40,7 +40,7 @@ func parseOptions(args []string) (options, error) {
 	if o.growth {
 		o.plan.fleets = manyFleets
 	}
-	o.plan.product = o.given.product
+	o.plan.product, o.plan.profiles = o.given.product, o.given.profiles
 	override(&o.plan.length, o.given.length)
 	override(&o.plan.steady, o.given.steady)
 	override(&o.plan.open, o.given.open)
@@ -68,6 +68,7 @@ func (o *options) flags() *flag.FlagSet {
 	set.StringVar(&o.only, "only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
 	set.StringVar(&o.on, "temporal", "", "regular expression of the `settings` of Temporal to measure; the ratios are of the first")
 	set.StringVar(&o.given.product, "gamemaster", "", "absolute `path` of the gamemaster to measure; without it the one of this checkout is built")
+	set.StringVar(&o.given.profiles, "profile", "", "absolute path of a `directory` to write profiles of the product to as well, of a minute at 32 callers")
 	set.IntVar(&o.rounds, "rounds", 0, "how often each rival is measured at every cell")
 	set.IntVar(&o.given.open, "open", 0, "have so many patches of the product open at once as well")
 	set.IntVar(&o.given.fleet, "fleet", 0, "how many other games are in the database")

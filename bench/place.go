@@ -53,6 +53,9 @@ type placeOptions struct {
 	environ []string
 	// counted puts a proxy between the rival and Postgres.
 	counted bool
+	// quiet leaves out what a worker of the product does every few minutes, which
+	// would be measured with whoever is on turn then.
+	quiet bool
 }
 
 // openPlace starts a rival. Whatever it started is stopped again when it fails.
@@ -164,8 +167,7 @@ func (p *place) startRival(ctx context.Context, databaseURL string, options plac
 	}
 	environ := append(slices.Clone(options.environ),
 		"DATABASE_URL="+databaseURL, "RTM_URL="+p.manager.address, "GAMEMASTER_AUTH_FILE="+authFile)
-	if p.proxy != nil {
-		// What is counted is the patch, not what a worker does every few minutes.
+	if options.quiet {
 		environ = append(environ, "GAMEMASTER_WATCH_INTERVAL=0s", "GAMEMASTER_EXPORT_INTERVAL=0s")
 	}
 	if p.temporal != nil {

@@ -20,6 +20,8 @@ type plan struct {
 	// open is how many patches of the product are to be open at once; zero leaves
 	// it out.
 	open int
+	// profiles is the directory for profiles of the product; empty leaves them out.
+	profiles string
 	// product is the gamemaster to measure; empty is the one of this checkout.
 	product string
 	// timeout ends it all.

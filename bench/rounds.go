@@ -42,7 +42,7 @@ func (s *stack) openPlaces(ctx context.Context, p plan, b block) ([]*place, erro
 	}
 	var places []*place
 	for _, rival := range b.rivals {
-		opened, err := s.openPlace(ctx, placeOptions{rival: rival, setting: b.setting, callers: callers, fleet: p.fleet})
+		opened, err := s.openPlace(ctx, placeOptions{rival: rival, setting: b.setting, callers: callers, fleet: p.fleet, quiet: true})
 		if err != nil {
 			return places, fmt.Errorf("%s: %w", rival.name, err)
 		}
