@@ -10,18 +10,22 @@ import (
 	"galaxy/gamemaster/bench/report"
 )
 
+// stage measures something with Temporal in one setting.
+type stage func(context.Context, plan, block, *report.Report) error
+
 // measureAll measures block after block, and in the first one also what is not
-// measured in windows.
+// measured in turns: before them what is counted, since it takes a minute and does
+// not fail on a busy machine.
 func (s *stack) measureAll(ctx context.Context, p plan, r *report.Report) error {
 	for i, b := range p.blocks {
-		err := s.measureBlock(ctx, p, b, r)
-		for _, once := range []func(context.Context, plan, block, *report.Report) error{s.count, s.measureGrowth, s.measureSteady, s.measureOpen, s.measureProfiles} {
-			if err == nil && i == 0 {
-				err = once(ctx, p, b, r)
-			}
+		stages := []stage{s.measureBlock}
+		if i == 0 {
+			stages = []stage{s.count, s.measureBlock, s.measureGrowth, s.measureSteady, s.measureOpen, s.measureProfiles}
 		}
-		if err != nil {
-			return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
+		for _, measure := range stages {
+			if err := measure(ctx, p, b, r); err != nil {
+				return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
+			}
 		}
 	}
 	return nil

@@ -12,16 +12,19 @@ import (
 
 // TestWindows proves that all rivals are measured directly after one another
 // before the next round begins, that each round begins with another rival, and
-// that a cell is done before the next one.
+// that a cell is done before the next one, what is judged before what is not.
 func TestWindows(t *testing.T) {
-	one, many := report.Cell{Callers: 1}, report.Cell{Callers: 32}
-	got := bench.Windows([]string{"a", "b", "c"}, []report.PlannedCell{{Cell: one, Rounds: 4}, {Cell: many, Rounds: 1}})
+	some, one, many := report.Cell{Callers: 8}, report.Cell{Callers: 1}, report.Cell{Callers: 32}
+	got := bench.Windows([]string{"a", "b", "c"}, []report.PlannedCell{
+		{Cell: some, Rounds: 1}, {Cell: one, Rounds: 4}, {Cell: many, Rounds: 1},
+	})
 	require.Equal(t, []bench.Window{
 		{one, 0, "a"}, {one, 0, "b"}, {one, 0, "c"},
 		{one, 1, "b"}, {one, 1, "c"}, {one, 1, "a"},
 		{one, 2, "c"}, {one, 2, "a"}, {one, 2, "b"},
 		{one, 3, "a"}, {one, 3, "b"}, {one, 3, "c"},
 		{many, 0, "a"}, {many, 0, "b"}, {many, 0, "c"},
+		{some, 0, "a"}, {some, 0, "b"}, {some, 0, "c"},
 	}, got)
 }
 

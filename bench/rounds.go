@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"galaxy/gamemaster/bench/report"
@@ -17,11 +18,15 @@ type round struct {
 	order []int
 }
 
-// rounds are those of the block, cell after cell. Each begins with another rival
-// than the one before, so that none is always behind the same one.
+// rounds are those of the block, cell after cell, those that are judged first: many
+// callers can be too much for a busy machine, which ends the run. Each round begins
+// with another rival than the one before, so that none is always behind the same
+// one.
 func (b block) rounds() []round {
+	cells := slices.Clone(b.cells)
+	slices.SortStableFunc(cells, func(a, b report.PlannedCell) int { return rank(a.Cell) - rank(b.Cell) })
 	var list []round
-	for _, c := range b.cells {
+	for _, c := range cells {
 		for number := range c.Rounds {
 			r := round{cell: c, number: number}
 			for i := range b.rivals {
@@ -31,6 +36,14 @@ func (b block) rounds() []round {
 		}
 	}
 	return list
+}
+
+// rank is 0 for a cell with a bound.
+func rank(c report.Cell) int {
+	if report.Judged(c) {
+		return 0
+	}
+	return 1
 }
 
 // openPlaces starts all rivals of a block. Those that were started are returned
