@@ -21,10 +21,9 @@ import (
 	"galaxy/gamemaster/workflows"
 )
 
-// place is where one rival runs for one turn: a database, a Temporal server if it
-// needs one, a Runtime Manager and games of its own, so that every turn begins with
-// the same data, and processes of its own, so that nobody else's work is measured
-// with it.
+// place is where one rival runs: a database, a Temporal server if it needs one, a
+// Runtime Manager and games of its own, so that all begin with the same data, and
+// processes of its own, so that what they take is the rival's.
 type place struct {
 	stack *stack
 	rival rival
@@ -133,7 +132,7 @@ func (p *place) drop(ctx context.Context, database string) error {
 
 func (p *place) database() string { return "bench_" + strings.ReplaceAll(p.name, "-", "_") }
 
-// gameID is the name of a game; no other turn has one of that name, so that
+// gameID is the name of a game; no other place has one of that name, so that
 // nothing of an earlier one is in its history.
 func (p *place) gameID(n int) string { return fmt.Sprintf("%s-%d", p.name, n) }
 
