@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,38 +10,54 @@ import (
 	"galaxy/gamemaster/bench/report"
 )
 
+// stage measures something with Temporal in one setting.
+type stage func(context.Context, plan, block, *report.Report) error
+
 // measureAll measures block after block, and in the first one also what is not
-// measured in windows.
+// measured in turns: before them what is counted, since it takes a minute and does
+// not fail on a busy machine.
 func (s *stack) measureAll(ctx context.Context, p plan, r *report.Report) error {
 	for i, b := range p.blocks {
-		err := s.measureBlock(ctx, p, b, r)
-		for _, once := range []func(context.Context, plan, block, *report.Report) error{s.count, s.measureGrowth, s.measureSteady, s.measureOpen} {
-			if err == nil && i == 0 {
-				err = once(ctx, p, b, r)
-			}
+		stages := []stage{s.measureBlock}
+		if i == 0 {
+			stages = []stage{s.count, s.measureBlock, s.measureGrowth, s.measureSteady, s.measureOpen, s.measureProfiles}
 		}
-		if err != nil {
-			return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
+		for _, measure := range stages {
+			if err := measure(ctx, p, b, r); err != nil {
+				return fmt.Errorf("temporal on %s: %w", b.setting.name, err)
+			}
 		}
 	}
 	return nil
 }
 
-// measureBlock has the rivals take turns.
-func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report) error {
-	for round := range p.rounds {
-		for _, rival := range order(b.rivals, round) {
-			s.tell("temporal on %s, round %d of %d: %s", b.setting.name, round+1, p.rounds, rival.name)
-			results, err := s.take(ctx, turn{
-				round: round, rival: rival, setting: b.setting, fleet: p.fleet, cells: b.cells, warmUp: p.warmUp, length: p.length,
-			})
+// measureBlock starts all rivals, and has them take turns of one window each: a
+// machine that changes its speed within minutes is then about as fast for all of a
+// round.
+func (s *stack) measureBlock(ctx context.Context, p plan, b block, r *report.Report) (err error) {
+	s.tell("temporal on %s: starting %d rivals", b.setting.name, len(b.rivals))
+	places, err := s.openPlaces(ctx, p, b)
+	defer func() { err = errors.Join(err, closePlaces(places)) }()
+	if err != nil {
+		return err
+	}
+	for _, round := range b.rounds() {
+		s.tell("temporal on %s, delay %s, %d callers: round %d of %d",
+			b.setting.name, round.cell.Delay, round.cell.Callers, round.number+1, round.cell.Rounds)
+		for _, on := range round.order {
+			result, err := measureBeside(ctx, places, on, turn{round: round.number, fleet: p.fleet, warmUp: p.warmUp, length: p.length}, round.cell.Cell)
 			if err != nil {
 				return err
 			}
-			r.Results = append(r.Results, results...)
-			if load, ok := loadAverage(); ok {
-				r.Machine.Load = append(r.Machine.Load, load)
-			}
+			r.Results = append(r.Results, result)
+		}
+		if load, ok := loadAverage(); ok {
+			r.Machine.Load = append(r.Machine.Load, load)
+		}
+	}
+	for _, place := range places {
+		if err := place.check(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

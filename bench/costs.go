@@ -24,7 +24,7 @@ const (
 
 // costOf counts what a patch of the rival takes.
 func (s *stack) costOf(ctx context.Context, r rival, setting temporalSetting, fleet int) (_ report.Cost, err error) {
-	p, err := s.openPlace(ctx, placeOptions{rival: r, setting: setting, callers: 1, counted: true, fleet: fleet})
+	p, err := s.openPlace(ctx, placeOptions{rival: r, setting: setting, callers: 1, counted: true, quiet: true, fleet: fleet})
 	if err != nil {
 		return report.Cost{}, err
 	}

@@ -135,8 +135,9 @@ func checkAnswer(status int, body []byte, version string) error {
 }
 
 const (
-	// enough answers make a hundredth of them; a window with fewer is stretched.
-	enough = 100
+	// enough answers make a median of them; a window with fewer is stretched. More
+	// would have a round take longer than the machine keeps its speed.
+	enough = 10
 	// maxStretch is how many times as long it may become.
 	maxStretch = 4
 )

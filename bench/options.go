@@ -14,9 +14,10 @@ type options struct {
 	short, full, json, strict, growth bool
 	// only and on choose rivals and settings of Temporal by regular expression.
 	only, on string
-	// given overrides the plan where it is not zero.
-	given plan
-	plan  plan
+	// given overrides the plan where it is not zero, and rounds those of its cells.
+	given  plan
+	rounds int
+	plan   plan
 }
 
 // parseOptions reads the command line, or returns flag.ErrHelp.
@@ -40,16 +41,22 @@ func parseOptions(args []string) (options, error) {
 	if o.growth {
 		o.plan.fleets = manyFleets
 	}
-	o.plan.product = o.given.product
-	override(&o.plan.rounds, o.given.rounds)
+	o.plan.product, o.plan.profiles = o.given.product, o.given.profiles
 	override(&o.plan.length, o.given.length)
 	override(&o.plan.steady, o.given.steady)
 	override(&o.plan.open, o.given.open)
 	override(&o.plan.fleet, o.given.fleet)
 	override(&o.plan.scale.many, o.given.scale.many)
 	override(&o.plan.timeout, o.given.timeout)
-	o.plan.blocks, err = chooseBlocks(o.plan.blocks, o.on)
-	return o, err
+	if o.plan.blocks, err = chooseBlocks(o.plan.blocks, o.on); err != nil {
+		return options{}, err
+	}
+	for _, b := range o.plan.blocks {
+		for i := range b.cells {
+			override(&b.cells[i].Rounds, o.rounds)
+		}
+	}
+	return o, nil
 }
 
 // flags fill in the options.
@@ -63,7 +70,8 @@ func (o *options) flags() *flag.FlagSet {
 	set.StringVar(&o.only, "only", "", "regular expression of the `rivals` to run; without it all but the extra ones")
 	set.StringVar(&o.on, "temporal", "", "regular expression of the `settings` of Temporal to measure; the ratios are of the first")
 	set.StringVar(&o.given.product, "gamemaster", "", "absolute `path` of the gamemaster to measure; without it the one of this checkout is built")
-	set.IntVar(&o.given.rounds, "rounds", 0, "how often each rival is on turn")
+	set.StringVar(&o.given.profiles, "profile", "", "absolute path of a `directory` to write profiles of the product to as well, of a minute at 32 callers")
+	set.IntVar(&o.rounds, "rounds", 0, "how often each rival is measured at every cell")
 	set.IntVar(&o.given.open, "open", 0, "have so many patches of the product open at once as well")
 	set.IntVar(&o.given.fleet, "fleet", 0, "how many other games are in the database")
 	set.IntVar(&o.given.scale.many, "scale", 0, "measure the stores with a few runtimes and with so many as well, a multiple of "+strconv.Itoa(scaleFew))

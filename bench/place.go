@@ -21,10 +21,9 @@ import (
 	"galaxy/gamemaster/workflows"
 )
 
-// place is where one rival runs for one turn: a database, a Temporal server if it
-// needs one, a Runtime Manager and games of its own, so that every turn begins with
-// the same data, and processes of its own, so that nobody else's work is measured
-// with it.
+// place is where one rival runs: a database, a Temporal server if it needs one, a
+// Runtime Manager and games of its own, so that all begin with the same data, and
+// processes of its own, so that what they take is the rival's.
 type place struct {
 	stack *stack
 	rival rival
@@ -53,6 +52,9 @@ type placeOptions struct {
 	environ []string
 	// counted puts a proxy between the rival and Postgres.
 	counted bool
+	// quiet leaves out what a worker of the product does every few minutes, which
+	// would be measured with whoever is on turn then.
+	quiet bool
 }
 
 // openPlace starts a rival. Whatever it started is stopped again when it fails.
@@ -130,7 +132,7 @@ func (p *place) drop(ctx context.Context, database string) error {
 
 func (p *place) database() string { return "bench_" + strings.ReplaceAll(p.name, "-", "_") }
 
-// gameID is the name of a game; no other turn has one of that name, so that
+// gameID is the name of a game; no other place has one of that name, so that
 // nothing of an earlier one is in its history.
 func (p *place) gameID(n int) string { return fmt.Sprintf("%s-%d", p.name, n) }
 
@@ -164,8 +166,7 @@ func (p *place) startRival(ctx context.Context, databaseURL string, options plac
 	}
 	environ := append(slices.Clone(options.environ),
 		"DATABASE_URL="+databaseURL, "RTM_URL="+p.manager.address, "GAMEMASTER_AUTH_FILE="+authFile)
-	if p.proxy != nil {
-		// What is counted is the patch, not what a worker does every few minutes.
+	if options.quiet {
 		environ = append(environ, "GAMEMASTER_WATCH_INTERVAL=0s", "GAMEMASTER_EXPORT_INTERVAL=0s")
 	}
 	if p.temporal != nil {

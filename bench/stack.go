@@ -36,7 +36,7 @@ type stack struct {
 	progress      io.Writer
 	// places counts those that were opened.
 	places int
-	// templates are the migrated databases that those of the turns are copies of, by
+	// templates are the migrated databases that those of the places are copies of, by
 	// how many other games are in them.
 	templates map[int]string
 	closers   []func() error
@@ -91,7 +91,7 @@ func (s *stack) build(ctx context.Context) error {
 	return nil
 }
 
-// template returns the database that a turn begins with, made when it is missing:
+// template returns the database that a place begins with, made when it is missing:
 // the schema, the versions, and a fleet of games that nobody patches.
 func (s *stack) template(ctx context.Context, fleet int) (string, error) {
 	name, made := s.templates[fleet]

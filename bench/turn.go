@@ -9,7 +9,7 @@ import (
 	"galaxy/gamemaster/bench/report"
 )
 
-// turn is one rival's row of windows in one round.
+// turn is one rival's row of windows, or its one in a round.
 type turn struct {
 	round   int
 	rival   rival
@@ -37,22 +37,23 @@ func (s *stack) take(ctx context.Context, t turn) (_ []report.Result, err error)
 	for _, c := range t.cells {
 		r, err := p.measure(ctx, t, c)
 		if err != nil {
-			return nil, fmt.Errorf("%s, %d callers, delay %s: %w", t.rival.name, c.Callers, c.Delay, err)
+			return nil, err
 		}
 		results = append(results, r)
 	}
 	return results, p.check(ctx)
 }
 
+// measure measures one window of the turn.
 func (p *place) measure(ctx context.Context, t turn, c report.Cell) (report.Result, error) {
 	if err := p.setDelay(ctx, c.Delay); err != nil {
 		return report.Result{}, err
 	}
-	r := report.Result{Round: t.round, Rival: t.rival.name, Fleet: t.fleet, Cell: c}
+	r := report.Result{Round: t.round, Rival: p.rival.name, Fleet: t.fleet, Cell: c}
 	patches, before := p.patches(), p.costs()
 	var err error
 	if r.Window, err = measureWindow(ctx, p.callers[:c.Callers], t.warmUp, t.length); err != nil {
-		return report.Result{}, err
+		return report.Result{}, fmt.Errorf("%s, %d callers, delay %s: %w", p.rival.name, c.Callers, c.Delay, err)
 	}
 	patches = p.patches() - patches
 	after := p.costs()
@@ -90,4 +91,22 @@ func (p *place) costs() []report.Process {
 		}
 	}
 	return costs
+}
+
+// cpu is the processor time in seconds of everything that is the rival's alone;
+// less than all of it where that cannot be known.
+func (p *place) cpu() float64 {
+	pids := []int{p.manager.cmd.Process.Pid}
+	for _, process := range p.processes {
+		pids = append(pids, process.cmd.Process.Pid)
+	}
+	if p.temporal != nil {
+		pids = append(pids, p.temporal.PID())
+	}
+	total := 0.0
+	for _, pid := range pids {
+		used, _ := usageOf(pid)
+		total += used.CPU
+	}
+	return total
 }

@@ -27,7 +27,7 @@ func SpreadOf(values []float64) Spread {
 }
 
 // RatioOf sums up what over is in parts of under, round by round: both were
-// measured minutes apart in the same round, so that a machine that was slow then
+// measured seconds apart in the same round, so that a machine that was slow then
 // was slow for both. The rounds are the keys; one that only one of the two has,
 // or in which under is zero, counts for nothing.
 func RatioOf(over, under map[int]float64) Spread {

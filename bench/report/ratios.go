@@ -33,6 +33,19 @@ const ManagerDelay = 200 * time.Millisecond
 // OwnPrefix is what the settings of the product begin with.
 const OwnPrefix = "ours"
 
+// Judged tells whether a bound is on what is measured at the cell, with Temporal in
+// the setting that the ratios are of.
+func Judged(c Cell) bool {
+	one, many, delayed := judgedCells(c.Temporal)
+	return c == one || c == many || c == delayed
+}
+
+// judgedCells are those of the bounds that windows in turns are held to.
+func judgedCells(temporal string) (one, many, delayed Cell) {
+	return Cell{Temporal: temporal, Callers: 1}, Cell{Temporal: temporal, Callers: 32},
+		Cell{Temporal: temporal, Callers: 1, Delay: ManagerDelay}
+}
+
 // judged gives the ratio its verdict.
 func (r ratio) judged() ratio {
 	switch {
@@ -48,23 +61,16 @@ func (r ratio) judged() ratio {
 
 // ratios are the bounds, for each setting of the product.
 func (r *Report) ratios() []ratio {
-	first := r.Plan.Blocks[0].Temporal
-	at := func(delayed bool, callers int) Cell {
-		c := Cell{Temporal: first, Callers: callers}
-		if delayed {
-			c.Delay = ManagerDelay
-		}
-		return c
-	}
+	one, many, delayed := judgedCells(r.Plan.Blocks[0].Temporal)
 	var list []ratio
 	for _, name := range r.Plan.Blocks[0].Rivals {
 		if !strings.HasPrefix(name, OwnPrefix) {
 			continue
 		}
 		list = append(list,
-			ratio{Name: name + ": p50 to saga, 1 caller", Bound: 0.4, Measured: r.ratio(name, sagaName, at(false, 1), p50)},
-			ratio{Name: name + ": patches/s to saga, 32 callers", Bound: 2, AtLeast: true, Measured: r.ratio(name, sagaName, at(false, 32), perSecond)},
-			ratio{Name: name + ": p50 to floor, 1 caller, delay 200 ms", Bound: 1.15, Measured: r.ratio(name, floorName, at(true, 1), p50)},
+			ratio{Name: name + ": p50 to saga, 1 caller", Bound: 0.4, Measured: r.ratio(name, sagaName, one, p50)},
+			ratio{Name: name + ": patches/s to saga, 32 callers", Bound: 2, AtLeast: true, Measured: r.ratio(name, sagaName, many, perSecond)},
+			ratio{Name: name + ": p50 to floor, 1 caller, delay 200 ms", Bound: 1.15, Measured: r.ratio(name, floorName, delayed, p50)},
 			ratio{Name: name + ": history events per patch", Bound: 18, Measured: r.costFigure(name, func(c Cost) float64 { return c.Events })},
 			ratio{Name: name + ": actions per patch", Bound: 5, Measured: r.costFigure(name, func(c Cost) float64 { return c.Actions })},
 			ratio{Name: name + ": p99 to p50, 8 callers, steady", Bound: 5, Measured: r.steadyTail(name)},

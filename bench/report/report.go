@@ -40,6 +40,9 @@ type Result struct {
 	// Processes are the rival's own, and Servers what is beside it.
 	Processes []Process `json:"processes"`
 	Servers   []Process `json:"servers"`
+	// Beside is how many processors the rivals took meanwhile that were not on turn,
+	// without what Postgres did for them; zero where that cannot be known.
+	Beside float64 `json:"beside_cpus,omitempty"`
 }
 
 // Process is what a process took while a window was measured, warm-up included.
@@ -96,7 +99,6 @@ type Open struct {
 
 // Plan says what was measured.
 type Plan struct {
-	Rounds int           `json:"rounds"`
 	WarmUp time.Duration `json:"warm_up_ns"`
 	Length time.Duration `json:"window_ns"`
 	// Fleet is how many other games were in the database.
@@ -108,9 +110,16 @@ type Plan struct {
 
 // Block is what was measured on one Temporal server.
 type Block struct {
-	Temporal string   `json:"temporal"`
-	Rivals   []string `json:"rivals"`
-	Cells    []Cell   `json:"cells"`
+	Temporal string        `json:"temporal"`
+	Rivals   []string      `json:"rivals"`
+	Cells    []PlannedCell `json:"cells"`
+}
+
+// PlannedCell is a cell and how often all rivals are measured at it, one directly
+// after the other.
+type PlannedCell struct {
+	Cell
+	Rounds int `json:"rounds"`
 }
 
 // Report is everything that a run came to, as -json prints it.
@@ -141,7 +150,7 @@ type machine struct {
 	CPUs int       `json:"cpus"`
 	Go   string    `json:"go"`
 	When time.Time `json:"when"`
-	// Load is the machine's load average after each turn, of the minute before;
+	// Load is the machine's load average after each round, of the minute before;
 	// empty where it cannot be known.
 	Load []float64 `json:"load,omitempty"`
 }
@@ -189,7 +198,7 @@ func (r *Report) SumUp() {
 	for _, b := range r.Plan.Blocks {
 		for _, c := range b.Cells {
 			for _, rival := range b.Rivals {
-				if row := r.row(rival, c); row.P50.N > 0 {
+				if row := r.row(rival, c.Cell); row.P50.N > 0 {
 					r.Rows = append(r.Rows, row)
 				}
 			}

@@ -21,6 +21,7 @@ func result(round int, rival string, c report.Cell, times latency, rate float64)
 		},
 		Processes: []report.Process{{Role: "worker", CPU: 0.002, RSS: 32 << 20, PeakRSS: 64 << 20}},
 		Servers:   []report.Process{{Role: "postgres", CPU: 0.001}},
+		Beside:    0.02,
 	}
 }
 
@@ -32,8 +33,8 @@ func sample() *report.Report {
 	slow := report.Cell{Temporal: "sqlite", Callers: 1, Delay: report.ManagerDelay}
 	many := report.Cell{Temporal: "sqlite", Callers: 32}
 	r := report.New(report.Plan{
-		Rounds: 2, Fleet: 5,
-		Blocks: []report.Block{{Temporal: "sqlite", Rivals: []string{"floor", "saga", "ours"}, Cells: []report.Cell{one, slow, many}}},
+		Fleet:  5,
+		Blocks: []report.Block{{Temporal: "sqlite", Rivals: []string{"floor", "saga", "ours"}, Cells: []report.PlannedCell{{one, 2}, {slow, 2}, {many, 2}}}},
 	})
 	for round, factor := range []time.Duration{1, 2} {
 		r.Results = append(r.Results,
@@ -75,6 +76,24 @@ func TestRatios(t *testing.T) {
 	require.Equal(t, "ok", r.Ratios[len(r.Ratios)-1].Verdict)
 }
 
+// TestJudged proves that the cells with a bound are known, with Temporal in
+// whatever setting, and that others are not taken for them.
+func TestJudged(t *testing.T) {
+	for _, c := range []struct {
+		cell   report.Cell
+		judged bool
+	}{
+		{report.Cell{Temporal: "sqlite", Callers: 1}, true},
+		{report.Cell{Temporal: "postgres", Callers: 32}, true},
+		{report.Cell{Temporal: "sqlite", Callers: 1, Delay: report.ManagerDelay}, true},
+		{report.Cell{Temporal: "sqlite", Callers: 8}, false},
+		{report.Cell{Temporal: "sqlite", Callers: 32, Delay: report.ManagerDelay}, false},
+		{report.Cell{Temporal: "sqlite", Callers: 1, Delay: time.Second}, false},
+	} {
+		require.Equal(t, c.judged, report.Judged(c.cell), "%+v", c.cell)
+	}
+}
+
 // TestRows proves that figures are medians over the rounds, and that ratios are
 // taken within a round: the slow one does not touch them.
 func TestRows(t *testing.T) {
@@ -102,8 +121,9 @@ func TestTables(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Temporal on sqlite",
-		"0s 1 ours 24 [16-32] 30 30 [30-30] 30 50 [50-50] 4.00 0.40 [0.40-0.40] 2.50 [2.50-2.50] 20",
-		"200ms 1 ours 375 [250-500] 300 300 [300-300] 300 4.00 [4.00-4.00] 1.25 - - 20",
+		"The rivals that were not on turn took 0.02 [0.02-0.02] of a processor.",
+		"0s 1 ours 24 [16-32] 30 30 [30-30] 30 50 [50-50] 4.00 0.40 [0.40-0.40] 2.50 [2.50-2.50] 2 20",
+		"200ms 1 ours 375 [250-500] 300 300 [300-300] 300 4.00 [4.00-4.00] 1.25 - - 2 20",
 		"1 ours worker 32 [32-32] 64 [64-64] 2.00 [2.00-2.00]",
 		"1 ours postgres - - 1.00 [1.00-1.00]",
 		"ours 8.00 8.00 18 - 5.50 1.00 -",

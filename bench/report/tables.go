@@ -16,10 +16,13 @@ func (r *Report) Write(out io.Writer) {
 	if r.Incomplete != "" {
 		fmt.Fprintf(out, "INCOMPLETE: %s\n", r.Incomplete)
 	}
-	fmt.Fprintf(out, "%s, %d CPUs, %s, %s; %d rounds, windows of %s behind %s of warm-up, %d other games\n",
-		r.Machine.OS, r.Machine.CPUs, r.Machine.Go, r.Machine.When.Format(time.DateTime), r.Plan.Rounds, r.Plan.Length, r.Plan.WarmUp, r.Plan.Fleet)
+	fmt.Fprintf(out, "%s, %d CPUs, %s, %s; windows of %s behind %s of warm-up, %d other games\n",
+		r.Machine.OS, r.Machine.CPUs, r.Machine.Go, r.Machine.When.Format(time.DateTime), r.Plan.Length, r.Plan.WarmUp, r.Plan.Fleet)
 	if loads := measure.SpreadOf(r.Machine.Load); loads.N > 0 {
 		fmt.Fprintf(out, "The load average was %s.\n", spread(loads, 1))
+	}
+	if beside := r.beside(); beside.Max > 0 {
+		fmt.Fprintf(out, "The rivals that were not on turn took %s of a processor.\n", spread(beside, 1))
 	}
 	fmt.Fprintln(out, "A figure is the median of the rounds [least to most]. Times are in ms, from request to answer.")
 	for _, b := range r.Plan.Blocks {
@@ -58,6 +61,15 @@ func (r *Report) Write(out io.Writer) {
 	r.writeRatios(out)
 }
 
+// beside is how many processors were busy with the rivals that were not on turn.
+func (r *Report) beside() measure.Spread {
+	var values []float64
+	for _, result := range r.Results {
+		values = append(values, result.Beside)
+	}
+	return measure.SpreadOf(values)
+}
+
 // table aligns rows of cells that are separated by tabs.
 func table(out io.Writer, header string, rows func(w io.Writer)) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -67,14 +79,14 @@ func table(out io.Writer, header string, rows func(w io.Writer)) {
 }
 
 func (r *Report) writeTimes(out io.Writer, temporal string) {
-	table(out, "delay\tcallers\trival\tp50\tp95\tp99\tmax\tpatches/s\tp50/floor\tp50/saga\trate/saga\tn", func(w io.Writer) {
+	table(out, "delay\tcallers\trival\tp50\tp95\tp99\tmax\tpatches/s\tp50/floor\tp50/saga\trate/saga\trounds\tn", func(w io.Writer) {
 		for _, row := range r.Rows {
 			if row.Temporal != temporal {
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", row.Delay, row.Callers, row.Rival,
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", row.Delay, row.Callers, row.Rival,
 				spread(row.P50, 1e3), middle(row.P95, 1e3), spread(row.P99, 1e3), middle(row.Max, 1e3), spread(row.PerSecond, 1),
-				middle(row.P50ToFloor, 1), spread(row.P50ToSaga, 1), spread(row.RateToSaga, 1), row.Patches)
+				middle(row.P50ToFloor, 1), spread(row.P50ToSaga, 1), spread(row.RateToSaga, 1), row.P50.N, row.Patches)
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 type workerCommand struct {
 	Probes string `help:"Address to answer /healthz, /readyz and /metrics on; nowhere by default." env:"GAMEMASTER_WORKER_PROBES"`
+	Admin  string `help:"Address for the same and /debug/pprof; nowhere by default. Who reaches it has to be trusted." env:"GAMEMASTER_WORKER_ADMIN"`
 }
 
 // Run polls for work until the process is told to stop.
@@ -49,7 +50,11 @@ func (c *workerCommand) poll(p *process, interceptors ...interceptor.WorkerInter
 	if err != nil {
 		return err
 	}
-	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, telemetry.WithMetrics(probes, metrics...)}); err != nil {
+	pages := telemetry.WithMetrics(probes, metrics...)
+	if err := serveAside(p.ctx, aside{"probes", c.Probes, logger, pages}); err != nil {
+		return err
+	}
+	if err := serveAside(p.ctx, aside{"admin pages", c.Admin, logger, telemetry.WithProfiles(pages)}); err != nil {
 		return err
 	}
 	return work.run(p.ctx)

@@ -205,6 +205,32 @@ func TestWorkerProbes(t *testing.T) {
 	require.Contains(t, missing.body["checks"].(map[string]any)["runtime_manager"], "runtime manager unavailable")
 }
 
+// TestWorkerAdmin proves that a worker shows profiles on its admin listener only,
+// and there all that its probes show as well.
+func TestWorkerAdmin(t *testing.T) {
+	t.Parallel()
+	r := newRigWithoutAPI(t, "GAMEMASTER_WORKER_PROBES=127.0.0.1:0", "GAMEMASTER_WORKER_ADMIN=127.0.0.1:0")
+	worker := r.startWorker()
+	probes, admin := worker.awaitLog("probes are listening")["addr"], worker.awaitLog("admin pages are listening")["addr"]
+	for _, row := range []struct {
+		addr   any
+		path   string
+		status int
+	}{
+		{admin, "/debug/pprof/", http.StatusOK},
+		{admin, "/debug/pprof/heap", http.StatusOK},
+		{admin, "/metrics", http.StatusOK},
+		{admin, "/readyz", http.StatusOK},
+		{probes, "/metrics", http.StatusOK},
+		{probes, "/debug/pprof/", http.StatusNotFound},
+	} {
+		response, err := http.Get(fmt.Sprintf("http://%s%s", row.addr, row.path))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, row.status, response.StatusCode, "%s", row.path)
+	}
+}
+
 // TestMigrateCommand proves that several at once do not collide, and that the
 // second time there is nothing to do.
 func TestMigrateCommand(t *testing.T) {

@@ -56,11 +56,18 @@ func (m *HTTPMetrics) Request(method, route string, status int, took time.Durati
 }
 
 // Admin returns what an admin listener serves: /metrics, /debug/pprof/ and,
-// below it, whatever rest answers. A heap profile can hold secrets: who reaches
-// this address has to be trusted.
+// below it, whatever rest answers. Who reaches this address has to be trusted.
 func (m *HTTPMetrics) Admin(rest http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	mux.Handle("/", rest)
+	return WithProfiles(mux)
+}
+
+// WithProfiles serves /debug/pprof/ and, below it, whatever rest answers. A heap
+// profile can hold secrets: who reaches this address has to be trusted.
+func WithProfiles(rest http.Handler) http.Handler {
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
