@@ -11,7 +11,7 @@ import (
 
 // options are what the command line says.
 type options struct {
-	short, full, json, strict, growth bool
+	short, full, judged, json, strict, growth bool
 	// only and on choose rivals and settings of Temporal by regular expression.
 	only, on string
 	// given overrides the plan where it is not zero, and rounds those of its cells.
@@ -35,6 +35,8 @@ func parseOptions(args []string) (options, error) {
 		o.plan = shortPlan(chosen)
 	case o.full:
 		o.plan = fullPlan(chosen)
+	case o.judged:
+		o.plan = judgedPlan(chosen)
 	default:
 		o.plan = usualPlan(chosen)
 	}
@@ -64,6 +66,7 @@ func (o *options) flags() *flag.FlagSet {
 	set := flag.NewFlagSet("bench", flag.ContinueOnError)
 	set.BoolVar(&o.short, "short", false, "a minute's run that uses every part and measures nothing well")
 	set.BoolVar(&o.full, "full", false, "the whole cross product")
+	set.BoolVar(&o.judged, "judged", false, "only what the ratios are judged by, with Temporal in each setting")
 	set.BoolVar(&o.json, "json", false, "print everything as JSON, and the tables to standard error")
 	set.BoolVar(&o.strict, "strict", false, "end with an error when a ratio is missed")
 	set.BoolVar(&o.growth, "growth", false, "measure all beside 100 and 100,000 other games as well")

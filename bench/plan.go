@@ -85,6 +85,19 @@ func usualPlan(rivals []rival) plan {
 	return p
 }
 
+// judgedPlan is what the ratios are judged by and nothing else, in each setting of
+// Temporal.
+func judgedPlan(rivals []rival) plan {
+	p := usualPlan(rivals)
+	p.blocks = nil
+	for _, setting := range temporalSettings() {
+		all := append(cells(setting, callerCounts, 0), cells(setting, callerCounts, report.ManagerDelay)...)
+		all = slices.DeleteFunc(all, func(c report.Cell) bool { return !report.Judged(c) })
+		p.blocks = append(p.blocks, block{setting, rivals, planned(all, judgedRounds, usualRounds)})
+	}
+	return p
+}
+
 // fullPlan is the whole cross product.
 func fullPlan(rivals []rival) plan {
 	p := usualPlan(rivals)
