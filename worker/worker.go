@@ -30,7 +30,7 @@ const (
 	// finds no slot waits its turn. A step that waits costs little here (a
 	// connection, some ten KiB) but tells Temporal every three seconds that it is
 	// alive: 200 are 67 requests a second, which a small Temporal bears beside its
-	// work, and 500 kept one on two shared cores from taking new patches.
+	// work.
 	DefaultSlots = 200
 
 	// DefaultCache is how many open runs are kept at hand, each for 45 KiB (25 of
