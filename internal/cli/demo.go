@@ -207,6 +207,8 @@ func (sc scene) showAudit(ctx context.Context, games *client.Client, out io.Writ
 // showHistory shows the steps that Temporal has kept of the run.
 func (sc scene) showHistory(ctx context.Context, s *stack, out io.Writer) error {
 	id := patch.WorkflowID(sc.gameID)
+	// The answer comes ahead of the close. How the run closed is looked at below.
+	_ = s.temporal.GetWorkflow(ctx, id, "").Get(ctx, nil)
 	described, err := s.temporal.DescribeWorkflowExecution(ctx, id, "")
 	if err != nil {
 		return err

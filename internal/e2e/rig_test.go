@@ -49,6 +49,8 @@ type rig struct {
 	probes string
 	// lastPass is the pass of the watch that was waited for last.
 	lastPass client.ScheduleWorkflowExecution
+	// hasty does not wait for runs to close after their success.
+	hasty bool
 	// token is what the API is asked with.
 	token    string
 	authFile string
@@ -224,7 +226,22 @@ func (r *rig) try(ctx context.Context, method, path, body string, headers ...str
 	if err := json.Unmarshal(text, &a.body); err != nil {
 		return answer{}, fmt.Errorf("HTTP %d: %w: %s", a.status, err, text)
 	}
+	r.awaitClose(ctx, a)
 	return a, nil
+}
+
+// awaitClose waits until the run of a success has closed, which it is answered
+// ahead of: tests look at it past the API as well. However it closed is theirs to
+// see.
+func (r *rig) awaitClose(ctx context.Context, a answer) {
+	workflowID, _ := a.body["workflow_id"].(string)
+	runID, _ := a.body["run_id"].(string)
+	if r.hasty || r.temporal == nil || a.status != http.StatusOK || a.body["state"] != "closed" || runID == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = r.temporal.GetWorkflow(ctx, workflowID, runID).Get(ctx, nil)
 }
 
 const base = "/api/v1/internal"
