@@ -147,9 +147,9 @@ func (p *tab) reset(task, reason, shot string) {
 	p.press("button", "Reset")
 	p.press("[data-testid=workflow-reset-event-id-select-button]")
 	p.await("the events to choose from", `!!find("dialog[open] [role=option]")`)
-	// The events are shown as "number - type", two of each workflow task; the third
-	// event of a run is of its first.
-	choose := map[string]string{"first": `.find(e => /^3\b/.test(e.innerText.trim()))`, "last": ".at(-1)"}[task]
+	// The events are shown as "number - type", two of each workflow task: its start,
+	// to which there is no reset where that came with the run's own, and its end.
+	choose := map[string]string{"first": `.find(e => /^4\b/.test(e.innerText.trim()))`, "last": ".at(-1)"}[task]
 	p.await("the task to choose", `(e => e && (e.click(), true))([...document.querySelectorAll("dialog[open] [role=option]")]`+choose+`)`)
 	p.fill("#reset-reason", reason)
 	if shot != "" {
