@@ -30,6 +30,10 @@ const (
 	// their patience only for so long.
 	outcomeProbe = 15 * time.Second
 
+	// outcomeProbes is how many of them may stay unanswered in a row: one may meet a
+	// server that is busy for longer.
+	outcomeProbes = 2
+
 	// outcomeRetry is the pause before a new connection: long against what a
 	// connection costs, short against the restart of a server.
 	outcomeRetry = time.Second
@@ -169,7 +173,7 @@ func (o *Outcomes) listen(ctx context.Context) error {
 	}
 	probe, unanswered := rand.Text(), 0
 	for {
-		if unanswered++; unanswered > 2 {
+		if unanswered++; unanswered > outcomeProbes {
 			// Something in between swallows them, such as a pooler that gives the
 			// connection to somebody else after each statement.
 			return errors.New("the connection hears nothing of its own notifications")
