@@ -16,7 +16,8 @@ type Mode string
 
 // The modes of a fault.
 const (
-	// CutBefore resets the connection; the server never sees the call.
+	// CutBefore resets the connection; the server never sees the call, and has
+	// carried out what came before it.
 	CutBefore Mode = "cut_before"
 	// CutAfter lets the server carry the call out to its end, which is the
 	// commit unless a transaction is open, and resets the connection instead of

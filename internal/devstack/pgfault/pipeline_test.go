@@ -136,6 +136,34 @@ func TestPipeline(t *testing.T) {
 	}
 }
 
+// TestCutBeforeWaitsForEarlier proves that a cut leaves alone what the client
+// asked for before the call that meets it. The client answers a cut by asking the
+// server to cancel what it does, which would hit an earlier call still at work.
+func TestCutBeforeWaitsForEarlier(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.put(pgfault.Fault{Name: "f", Argument: "second", Mode: pgfault.CutBefore})
+	lock, err := b.plain.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = lock.Rollback(context.Background()) }()
+	_, err = lock.Exec(t.Context(), "LOCK TABLE moves IN SHARE MODE")
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), b.url)
+	require.NoError(t, err)
+	defer conn.Close(context.Background())
+	cut := make(chan error, 1)
+	go func() {
+		_, err := pipeline(t.Context(), conn.PgConn(), false)
+		cut <- err
+	}()
+	b.await("f", 1, 0)
+	b.awaitWait(conn.PgConn().PID())
+	require.NoError(t, lock.Rollback(t.Context()))
+	requireCut(t, <-cut)
+	b.awaitEnd(conn.PgConn().PID())
+	require.Equal(t, 1, b.moves(game))
+}
+
 // TestErrorSkipsToSync proves that after an injected error nothing of the same
 // request is carried out any more, as the protocol demands, neither what went
 // before nor what the client sends after it was told; and that the next request
@@ -186,6 +214,16 @@ func (b *bench) awaitEnd(pid uint32) {
 		var there bool
 		err := b.plain.QueryRow(b.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", pid).Scan(&there)
 		return err == nil && !there
+	}, patience, 5*time.Millisecond)
+}
+
+// awaitWait waits until a process of the server waits for a lock.
+func (b *bench) awaitWait(pid uint32) {
+	b.Helper()
+	require.Eventually(b, func() bool {
+		var waits bool
+		err := b.plain.QueryRow(b.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)", pid).Scan(&waits)
+		return err == nil && waits
 	}, patience, 5*time.Millisecond)
 }
 

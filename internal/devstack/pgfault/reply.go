@@ -56,6 +56,9 @@ func (s *session) passReply(f frame) (out []byte, ok bool) {
 	if hit == nil {
 		if f.kind == 'Z' {
 			s.answered(f)
+			if r != nil {
+				r.settle()
+			}
 		}
 		return f.raw, true
 	}

@@ -2,6 +2,7 @@ package pgfault
 
 import (
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -197,6 +198,7 @@ func (q *requests) expect(hit *entry) {
 func (q *requests) holdBack(hit *entry) bool {
 	switch hit.Mode {
 	case CutBefore:
+		q.awaitEarlier()
 		q.cut()
 		return false
 	case Hang:
@@ -211,6 +213,25 @@ func (q *requests) holdBack(hit *entry) bool {
 		return q.wait(hit.Delay, nil)
 	default:
 		return true
+	}
+}
+
+// awaitEarlier waits until the server has answered the requests before this one.
+// A client whose connection breaks asks the server to cancel what it does, which
+// would hit an earlier request that is still at work.
+func (q *requests) awaitEarlier() {
+	q.mu.Lock()
+	earlier := slices.Clone(q.replies)
+	q.mu.Unlock()
+	for _, r := range earlier {
+		if r == q.reply {
+			return
+		}
+		select {
+		case <-r.settled:
+		case <-q.gone:
+		case <-q.done:
+		}
 	}
 }
 
