@@ -110,12 +110,14 @@ func (s *Starter) decide(ctx context.Context, open described, d decision) (patch
 func (s *Starter) undecided(ctx, patient context.Context, d decision, err error) error {
 	var notFound *serviceerror.NotFound
 	var rejected *temporal.ApplicationError
+	// Temporal knows the deadline as well, and may be ahead of our own clock.
+	var ended *client.WorkflowUpdateServiceTimeoutOrCanceledError
 	switch {
 	case errors.As(err, &notFound):
 		return patch.ErrClosed
 	case errors.As(err, &rejected):
 		return rejection(rejected)
-	case ctx.Err() == nil && patient.Err() != nil:
+	case ctx.Err() == nil && (patient.Err() != nil || errors.As(err, &ended)):
 		return &patch.Refusal{
 			Code: patch.CodeServiceUnavailable,
 			Message: fmt.Sprintf("cannot %s the patch: its run has not answered within %s, so that no worker may be up; "+

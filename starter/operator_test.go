@@ -182,6 +182,13 @@ func TestDecideWithoutAWorker(t *testing.T) {
 		_, err = s.Abandon(ctx, openID, decided)
 		require.ErrorIs(t, err, context.Canceled)
 	})
+	// Temporal gives up first, before our own deadline has passed.
+	s, temporal := newStarter(t)
+	temporal.On("DescribeWorkflowExecution", mock.Anything, mock.Anything, "").Return(inDoubt(t), nil)
+	temporal.On("UpdateWorkflow", mock.Anything, mock.Anything).Return(nil,
+		client.NewWorkflowUpdateServiceTimeoutOrCanceledError(errors.New("stream terminated by RST_STREAM")))
+	_, err := s.Abandon(t.Context(), openID, decided)
+	require.Contains(t, requireRefusal(t, err, patch.CodeServiceUnavailable).Message, "may still be taken")
 }
 
 // blocked lets the start fail on the run that answer describes.

@@ -106,7 +106,7 @@ func requireShown(t *testing.T, drawn string) {
 // without the API's look at the audit row: where nothing can be heard of that in
 // time, Temporal is waited for.
 func spansIn(drawn string) []string {
-	seen := map[string]bool{"SELECT operation_log": true}
+	seen := map[string]bool{"SELECT operation_log gamemaster-api": true}
 	var lines []string
 	for line := range strings.Lines(drawn) {
 		fields := strings.Fields(line)
