@@ -49,6 +49,10 @@ type Options struct {
 	TaskQueue string
 	// Budgets go into every run that is started; zero fields mean the defaults.
 	Budgets patch.Budgets
+	// Eager asks for the first task of each run with the answer to its start, for a
+	// worker on the same client. The client has to have been answered once before it
+	// is shared: the SDK reads what the server is capable of without its lock there.
+	Eager bool
 }
 
 // Starter starts, reads and steers patches. It is safe for concurrent use.
@@ -58,6 +62,7 @@ type Starter struct {
 	outcomes  Outcomes
 	taskQueue string
 	budgets   patch.Budgets
+	eager     bool
 }
 
 // New returns a Starter, or an error that names the option at fault.
@@ -79,7 +84,7 @@ func New(options Options) (*Starter, error) {
 	}
 	return &Starter{
 		client: options.Client, log: options.AuditLog, outcomes: options.Outcomes,
-		taskQueue: options.TaskQueue, budgets: options.Budgets.OrDefaults(),
+		taskQueue: options.TaskQueue, budgets: options.Budgets.OrDefaults(), eager: options.Eager,
 	}, nil
 }
 
@@ -173,11 +178,9 @@ func (s *Starter) joinRun(ctx context.Context, b beginning, runID string) (patch
 // options are those that keep a game to one open run, whatever it does.
 func (s *Starter) options(gameID string) client.StartWorkflowOptions {
 	return client.StartWorkflowOptions{
-		ID:        patch.WorkflowID(gameID),
-		TaskQueue: s.taskQueue,
-		// The first task comes with the answer, if there is a worker on the same
-		// client; otherwise this changes nothing.
-		EnableEagerStart: true,
+		ID:               patch.WorkflowID(gameID),
+		TaskQueue:        s.taskQueue,
+		EnableEagerStart: s.eager,
 		// No execution timeout: a run that waits for an operator must not
 		// vanish.
 		WorkflowExecutionErrorWhenAlreadyStarted: true,

@@ -105,6 +105,7 @@ func TestStartOptions(t *testing.T) {
 	handle, err := s.Start(t.Context(), asked)
 	require.NoError(t, err)
 	require.Equal(t, asked, input.Request)
+	require.False(t, options.EnableEagerStart, "no worker is said to be on the client")
 	require.Equal(t, map[string]any{
 		"patch_id": newID, "version": "1.4.3", "force": false, "expected_version": "1.4.2", "actor": "ann",
 	}, options.Memo)

@@ -83,7 +83,7 @@ func (c *apiCommand) Run(p *process) error {
 		return err
 	}
 	defer pool.Close()
-	temporal, err := connectTemporal(p.environ, o)
+	temporal, err := c.connectTemporal(p, o)
 	if err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (c *apiCommand) Run(p *process) error {
 	options.RunPages = api.RunPages{UI: settings.TemporalUI, Namespace: temporal.namespace}
 	parts := apiParts{
 		pool: pool, databaseURL: settings.DatabaseURL, temporal: temporal, outcomes: postgres.NewOutcomes(pool, logger),
-		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), logger: logger, options: options,
+		taskQueue: settings.TaskQueue, budgets: settings.Budgets(), eager: c.Worker, logger: logger, options: options,
 	}
 	server, err := newAPI(parts)
 	if err != nil {
@@ -122,6 +122,20 @@ func (c *apiCommand) Run(p *process) error {
 	}
 	defer work.Close()
 	return beside(p.ctx, work.run, serve)
+}
+
+// connectTemporal waits for Temporal's first answer when a worker shares the
+// connection; the API alone starts without.
+func (c *apiCommand) connectTemporal(p *process, o observers) (temporalConnection, error) {
+	temporal, err := connectTemporal(p.environ, o)
+	if err != nil || !c.Worker {
+		return temporal, err
+	}
+	if err := temporal.meet(p.ctx); err != nil {
+		temporal.Close()
+		return temporalConnection{}, err
+	}
+	return temporal, nil
 }
 
 // openGate opens the policy, and refuses one that could not let in everybody

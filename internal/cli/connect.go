@@ -65,6 +65,15 @@ func dialTemporal(options client.Options, o observers) (temporalConnection, erro
 	return temporalConnection{Client: connection, address: options.HostPort, namespace: options.Namespace}, nil
 }
 
+// meet waits for Temporal's first answer, which bounds itself by the SDK's five
+// seconds. A worker does not start without it either.
+func (t temporalConnection) meet(ctx context.Context) error {
+	if _, err := t.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return fmt.Errorf("temporal at %s (TEMPORAL_ADDRESS): %w", t.address, err)
+	}
+	return nil
+}
+
 // lookup lets envconfig read the process's environment as the tests give it.
 type lookup map[string]string
 
@@ -130,8 +139,11 @@ type apiParts struct {
 	// outcomes listen for as long as the server serves.
 	outcomes  *postgres.Outcomes
 	taskQueue string
-	budgets   patch.Budgets
-	logger    *slog.Logger
+	// eager says that a worker runs on temporal as well, which was answered before;
+	// see [starter.Options].
+	eager   bool
+	budgets patch.Budgets
+	logger  *slog.Logger
 	// options has what the others do not give: who may pass, and limits.
 	options api.Options
 }
@@ -141,6 +153,7 @@ func newAPI(parts apiParts) (*api.Server, error) {
 	log, records := postgres.NewOperationLog(parts.pool), postgres.NewRuntimeRecords(parts.pool)
 	patches, err := starter.New(starter.Options{
 		Client: parts.temporal, AuditLog: log, Outcomes: parts.outcomes, TaskQueue: parts.taskQueue, Budgets: parts.budgets,
+		Eager: parts.eager,
 	})
 	if err != nil {
 		return nil, err

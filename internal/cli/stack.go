@@ -186,7 +186,7 @@ func (s *stack) startServers(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.connectTemporal(temporal)
+	return s.connectTemporal(ctx, temporal)
 }
 
 func (s *stack) subdir(name string) string {
@@ -196,7 +196,7 @@ func (s *stack) subdir(name string) string {
 	return filepath.Join(s.options.dir, name)
 }
 
-func (s *stack) connectTemporal(embedded *devstack.Temporal) (err error) {
+func (s *stack) connectTemporal(ctx context.Context, embedded *devstack.Temporal) (err error) {
 	if embedded == nil {
 		s.temporal, err = connectTemporal(s.options.environ, s.observers)
 	} else {
@@ -205,6 +205,7 @@ func (s *stack) connectTemporal(embedded *devstack.Temporal) (err error) {
 	}
 	if err == nil {
 		s.onClose(func() error { s.temporal.Close(); return nil })
+		err = s.temporal.meet(ctx)
 	}
 	return err
 }
@@ -254,7 +255,7 @@ func (s *stack) startAPI(listener net.Listener) error {
 	s.serve("outcomes", func(ctx context.Context) error { outcomes.Listen(ctx); return nil })
 	parts := apiParts{
 		pool: s.pool, databaseURL: s.databaseURL, temporal: s.temporal, outcomes: outcomes,
-		taskQueue: s.options.taskQueue, budgets: s.options.budgets, logger: s.options.logger,
+		taskQueue: s.options.taskQueue, budgets: s.options.budgets, eager: true, logger: s.options.logger,
 		options: api.Options{
 			Gate: gate, LoopbackOnly: s.options.authFile == "", Metrics: metrics, Trace: s.observers.door(),
 			RunPages: api.RunPages{UI: cmp.Or(s.uiURL, s.options.temporalUI), Namespace: s.temporal.namespace},
