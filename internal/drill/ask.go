@@ -60,8 +60,10 @@ func (g *Game) PatchAsync(version string) *Asked {
 // Idempotency-Key.
 func (g *Game) PatchAsyncWith(request client.PatchRequest, key string) *Asked {
 	asked := &Asked{done: make(chan struct{})}
+	ends := g.begins()
 	g.pending.Go(func() {
 		defer close(asked.done)
+		defer ends()
 		g.do("patch to "+request.Version, func(ctx context.Context) (err error) {
 			asked.seen, err = g.patch(ctx, request, key)
 			return err
@@ -90,6 +92,7 @@ func (g *Game) patch(ctx context.Context, request client.PatchRequest, key strin
 
 // ask sends a request to the cell's APIs in turn, until one has answered.
 func (g *Game) ask(ctx context.Context, asked Ask, send func(*client.Client) (client.Patch, error)) (client.Patch, error) {
+	defer g.begins()()
 	for try := 0; ; try++ {
 		ask := readAnswer(send(g.cell.clients[try%len(g.cell.clients)]))
 		ask.Version, ask.Force, ask.Key = asked.Version, asked.Force, asked.Key

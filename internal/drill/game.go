@@ -28,9 +28,11 @@ type Game struct {
 	ctx     context.Context
 	pending sync.WaitGroup
 
-	mu     sync.Mutex
-	err    error
-	asks   []Ask
+	mu   sync.Mutex
+	err  error
+	asks []Ask
+	// asking is how many requests are being sent or followed.
+	asking int
 	moves  []Move
 	turns  []Turn
 	faults []*planned
@@ -142,7 +144,7 @@ func (g *Game) AwaitFired(name string) {
 		}
 		fault := g.faults[i]
 		g.mu.Unlock()
-		return until(ctx, "it has fired", func(ctx context.Context) (bool, error) {
+		return g.await(ctx, "it has fired", func(ctx context.Context) (bool, error) {
 			fired, err := fault.fired(ctx)
 			return fired > 0, err
 		})
@@ -151,7 +153,55 @@ func (g *Game) AwaitFired(name string) {
 
 // Until waits until reached says so; the game's context bounds it.
 func (g *Game) Until(what string, reached func(context.Context) (bool, error)) {
-	g.do("wait until "+what, func(ctx context.Context) error { return until(ctx, what, reached) })
+	g.do("wait until "+what, func(ctx context.Context) error { return g.await(ctx, what, reached) })
+}
+
+// idleBudget is how long a case waits on when all that it asked for has ended.
+// What still moves by itself then, such as a statement that lands late, takes a
+// few seconds; a case that waits for more has missed what it waits for.
+const idleBudget = time.Minute
+
+// await is until, which gives up when all that was asked for has been over for
+// long.
+func (g *Game) await(ctx context.Context, what string, reached func(context.Context) (bool, error)) error {
+	var since time.Time
+	return until(ctx, what, func(ctx context.Context) (bool, error) {
+		done, err := reached(ctx)
+		switch {
+		case done || err != nil:
+			return done, err
+		case !g.over():
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) > idleBudget:
+			return false, fmt.Errorf("it never came to that %s: all that was asked for had ended %s before", what, idleBudget)
+		}
+		return false, nil
+	})
+}
+
+// over reports whether nothing of what was asked for goes on.
+func (g *Game) over() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.asking > 0 || len(g.asks) == 0 {
+		return false
+	}
+	last := g.asks[len(g.asks)-1].Answer
+	return last == AnswerEnded || last == AnswerRefused
+}
+
+// begins notes that a request is being sent or followed, until ends is called.
+func (g *Game) begins() (ends func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.asking++
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.asking--
+	}
 }
 
 func (g *Game) move(move Move) {
