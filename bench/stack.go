@@ -153,14 +153,13 @@ type temporalSetting struct {
 // temporalSettings are the ways that are measured; the first is the one that the
 // ratios are of.
 func temporalSettings() []temporalSetting {
-	// A dev server reads the search attributes anew for whatever has one; left to
-	// itself, as in a cluster, the server keeps them.
-	cached := map[string]any{"system.forceSearchAttributesCacheRefreshOnRead": nil}
 	return []temporalSetting{
-		{name: "sqlite", dynamic: cached},
-		// As a dev server does unless it is told otherwise.
-		{name: "sqlite, 20 polls/s", dynamic: map[string]any{"history.transferProcessorMaxPollRPS": nil}},
-		{name: "postgres, 4 shards", dynamic: cached, shards: 4},
+		{name: "sqlite"},
+		// As start-dev does unless it is told otherwise.
+		{name: "sqlite, as start-dev", dynamic: map[string]any{
+			"history.transferProcessorMaxPollRPS": nil, "system.forceSearchAttributesCacheRefreshOnRead": true,
+		}},
+		{name: "postgres, 4 shards", shards: 4},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	activitypb "go.temporal.io/api/activity/v1"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
@@ -78,6 +79,22 @@ func TestTemporalServesOperators(t *testing.T) {
 	requireWorkflow(t, c, func(ct *assert.CollectT, d *workflowservice.DescribeWorkflowExecutionResponse) {
 		require.Equal(ct, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, d.WorkflowExecutionInfo.Status)
 	})
+}
+
+// A search attribute that an operator adds while the server runs is usable, and
+// found by, within the server's look at its namespaces.
+func TestTemporalTakesAttributesWhileItRuns(t *testing.T) {
+	c := temporalClient(t, startTemporal(t, devstack.TemporalOptions{Headless: true}), "default")
+	_, err := c.OperatorService().AddSearchAttributes(t.Context(), &operatorservice.AddSearchAttributesRequest{
+		Namespace:        "default",
+		SearchAttributes: map[string]enumspb.IndexedValueType{keyStage.GetName(): enumspb.INDEXED_VALUE_TYPE_KEYWORD},
+	})
+	require.NoError(t, err)
+	require.EventuallyWithT(t, func(ct *assert.CollectT) {
+		_, err := c.ExecuteWorkflow(t.Context(), temporalStart("late", keyStage.ValueSet("one")), greet, "world")
+		require.NoError(ct, err)
+	}, temporalPatience, 100*time.Millisecond)
+	requireFound(t, c, `Stage = "one"`, "late")
 }
 
 func stuck(ctx workflow.Context) error {

@@ -11,10 +11,9 @@ import (
 // default again; whatever the case of the key.
 func TestDynamicConfig(t *testing.T) {
 	rates := map[string]dynamicconfig.GlobalIntSetting{
-		"history.transferProcessorMaxPollRPS":   dynamicconfig.TransferProcessorMaxPollRPS,
-		"history.timerProcessorMaxPollRPS":      dynamicconfig.TimerProcessorMaxPollRPS,
-		"history.visibilityProcessorMaxPollRPS": dynamicconfig.VisibilityProcessorMaxPollRPS,
-		"history.outboundProcessorMaxPollRPS":   dynamicconfig.OutboundProcessorMaxPollRPS,
+		"history.transferProcessorMaxPollRPS": dynamicconfig.TransferProcessorMaxPollRPS,
+		"history.timerProcessorMaxPollRPS":    dynamicconfig.TimerProcessorMaxPollRPS,
+		"history.outboundProcessorMaxPollRPS": dynamicconfig.OutboundProcessorMaxPollRPS,
 	}
 	for key, setting := range rates {
 		for _, test := range []struct {
@@ -44,9 +43,8 @@ func TestDynamicConfigTakenAway(t *testing.T) {
 	}
 	settings := dynamicSettings(t, none)
 	for name, test := range map[string]struct{ got, want any }{
-		"pause":   {dynamicconfig.WorkflowPauseEnabled.Get(settings)("game"), false},
-		"refresh": {dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Get(settings)(), false},
-		"cache":   {dynamicconfig.HistoryCacheHostLevelMaxSize.Get(settings)(), 128000},
+		"pause": {dynamicconfig.WorkflowPauseEnabled.Get(settings)("game"), false},
+		"cache": {dynamicconfig.HistoryCacheHostLevelMaxSize.Get(settings)(), 128000},
 	} {
 		if test.got != test.want {
 			t.Errorf("%s: %v, want %v", name, test.got, test.want)
