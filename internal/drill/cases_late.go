@@ -86,11 +86,12 @@ func lateReplies() []Case {
 			// It took place, and nobody can find out before the budget is over.
 			Name: "rotate_committed_and_store_down_beyond_the_budget", Layer: LayerStore, Expect: patched(),
 			Run: func(_ *Cell, g *Game) {
+				asked, hold := holding(g)
 				g.SQL(pgfault.Fault{SQL: rotatesRecord, Mode: pgfault.CutAfter, Times: 1})
-				// Three reads come before the rotation.
-				g.SQL(pgfault.Fault{SQL: readsRecord, Mode: pgfault.Slow, Delay: time.Millisecond, Times: 3})
+				// One read comes between the recreate and the rotation.
+				g.SQL(pgfault.Fault{SQL: readsRecord, Mode: pgfault.Slow, Delay: time.Millisecond, Times: 1})
 				g.SQL(pgfault.Fault{SQL: readsRecord, Mode: pgfault.Error, Code: "57P03"})
-				asked := g.PatchAsync(target)
+				g.Release(hold)
 				g.AwaitPhase(patch.PhaseCompensating)
 				g.ClearSQL()
 				asked.Wait()

@@ -94,11 +94,8 @@ func downForLong() []Case {
 		{
 			Name: "undo_store_down_then_retried", Layer: LayerStore, Expect: Failure(FirstVersion, patch.CodeConflict).After(2),
 			Run: func(_ *Cell, g *Game) {
-				contested(g, func(g *Game) {
-					// The first number is that of the recreate.
-					g.SQL(pgfault.Fault{SQL: takesFence, Mode: pgfault.Slow, Delay: time.Millisecond, Times: 1})
-					g.SQL(pgfault.Fault{SQL: takesFence, Mode: pgfault.Error, Code: "53100"})
-				})
+				// The number of the recreate was taken before.
+				contested(g, func(g *Game) { g.SQL(pgfault.Fault{SQL: takesFence, Mode: pgfault.Error, Code: "53100"}) })
 				g.AwaitPhase(patch.PhaseNeedsOperator)
 				g.ClearSQL()
 				g.Retry("the disk has room again")
