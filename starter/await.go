@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/temporal"
@@ -27,7 +28,7 @@ func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result,
 		return result, nil
 	}
 	var result patch.Result
-	err := s.client.GetWorkflow(ctx, handle.WorkflowID, handle.RunID).Get(ctx, &result)
+	err := s.ended(ctx, handle, &result)
 	if err == nil {
 		return result, nil
 	}
@@ -46,6 +47,34 @@ func (s *Starter) Await(ctx context.Context, handle patch.Handle) (patch.Result,
 		return s.successor(ctx, handle)
 	}
 	return patch.Result{}, unavailable(ctx, "wait for the patch", err)
+}
+
+// askAnew is after how long Temporal is asked again for the end of a run. A server
+// that is busy drops notifications, and who waited for one is answered after 20
+// seconds only; who asks anew is told at once of a run that has ended. Within a
+// caller's ten seconds that is a few requests.
+const askAnew = 2 * time.Second
+
+// ended waits for the end of a run, and returns how it ended; the error of ctx
+// when that ends first.
+func (s *Starter) ended(ctx context.Context, handle patch.Handle, into *patch.Result) error {
+	run := s.client.GetWorkflow(ctx, handle.WorkflowID, handle.RunID)
+	for {
+		within, cancel := context.WithTimeout(ctx, askAnew)
+		err := run.Get(within, into)
+		over := within.Err() != nil && ctx.Err() == nil && timedOut(err)
+		cancel()
+		if !over {
+			return err
+		}
+	}
+}
+
+// timedOut reports whether err is that of a request whose time was over, and not
+// how a run ended.
+func timedOut(err error) bool {
+	_, told := errors.AsType[*serviceerror.DeadlineExceeded](err)
+	return told || errors.Is(err, context.DeadlineExceeded)
 }
 
 // resultOf reads the result out of the details of a run that did not close as

@@ -2,14 +2,18 @@ package starter_test
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/mocks"
+	"go.temporal.io/sdk/temporal"
 
 	"galaxy/gamemaster/internal/domain/operation"
 	"galaxy/gamemaster/internal/domain/patch"
@@ -96,6 +100,55 @@ func TestAwaitHearsOfASuccess(t *testing.T) {
 			require.Equal(t, "1.4.3", result.Runtime.CurrentEngineVersion)
 			require.Equal(t, "1.4.2", result.From.Version)
 			require.Equal(t, patch.WorkflowID(gameID), result.WorkflowID)
+		})
+	}
+}
+
+// deafRun is a run of whose end nobody is told who asked before it.
+type deafRun struct {
+	client.WorkflowRun
+	asked, misses int
+	fails         error
+}
+
+func (r *deafRun) Get(ctx context.Context, into any) error {
+	if r.asked++; r.asked > r.misses {
+		return errors.Join(r.fails, ended{}.Get(ctx, into))
+	}
+	<-ctx.Done()
+	return serviceerror.NewDeadlineExceeded("context deadline exceeded")
+}
+
+// TestLostNotificationIsMadeUpFor proves that Temporal is asked anew for the end
+// of a run when it does not tell, for as long as the caller waits and no longer,
+// and that an end which looks like a timeout is one.
+func TestLostNotificationIsMadeUpFor(t *testing.T) {
+	handle := patch.Handle{PatchID: newID, GameID: gameID, WorkflowID: patch.WorkflowID(gameID), RunID: "run-1"}
+	for name, row := range map[string]struct {
+		run   deafRun
+		err   error
+		asked int
+		took  time.Duration
+	}{
+		"told":            {deafRun{}, nil, 1, 0},
+		"lost once":       {deafRun{misses: 1}, nil, 2, 2 * time.Second},
+		"never told":      {deafRun{misses: 100}, patch.ErrStillOpen, 5, 9 * time.Second},
+		"the run's error": {deafRun{misses: 1, fails: temporal.NewApplicationError("done", "internal_error")}, nil, 2, 2 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, server := newListener(t, &outcomes{})
+				server.On("GetWorkflow", mock.Anything, handle.WorkflowID, "run-1").Return(&row.run).Once()
+				server.On("DescribeWorkflowExecution", mock.Anything, handle.WorkflowID, "run-1").
+					Return(nil, serviceerror.NewNotFound("")).Maybe()
+				ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+				defer cancel()
+				began := time.Now()
+				_, err := s.Await(ctx, handle)
+				require.ErrorIs(t, err, row.err)
+				require.Equal(t, row.asked, row.run.asked)
+				require.Equal(t, row.took, time.Since(began))
+			})
 		})
 	}
 }
