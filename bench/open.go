@@ -70,7 +70,7 @@ func (s *stack) takeOpen(ctx context.Context, r rival, setting temporalSetting, 
 		return report.Open{}, err
 	}
 	measured.AskedIn, measured.Repeated = time.Since(began), p.repeated()
-	if measured.AtOnce, err = p.countOpen(ctx); err != nil {
+	if measured.AtOnce, err = p.countOpen(ctx, plan.open); err != nil {
 		return report.Open{}, err
 	}
 	measured.Full = p.costs()
@@ -154,15 +154,32 @@ func (c *caller) begin(ctx context.Context, g *game) error {
 	}
 }
 
-// countOpen counts the runs that are open.
-func (p *place) countOpen(ctx context.Context) (int, error) {
+// listLag is how long Temporal's lists get to show what was started: they are
+// written behind the runs, a twentieth of a second on an idle machine.
+const (
+	listLag  = 5 * time.Second
+	listLook = 100 * time.Millisecond
+)
+
+// countOpen counts the runs that are open, of which want were begun.
+func (p *place) countOpen(ctx context.Context, want int) (int, error) {
 	connection, err := p.dialTemporal(ctx)
 	if err != nil {
 		return 0, err
 	}
 	defer connection.Close()
-	counted, err := connection.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
-		Query: "ExecutionStatus = 'Running' AND WorkflowType = 'PatchRuntime'",
-	})
-	return int(counted.GetCount()), err
+	for began := time.Now(); ; {
+		counted, err := connection.CountWorkflow(ctx, &workflowservice.CountWorkflowExecutionsRequest{
+			Query: "ExecutionStatus = 'Running' AND WorkflowType = 'PatchRuntime'",
+		})
+		n := int(counted.GetCount())
+		if err != nil || n >= want || time.Since(began) > listLag {
+			return n, err
+		}
+		select {
+		case <-ctx.Done():
+			return n, ctx.Err()
+		case <-time.After(listLook):
+		}
+	}
 }
