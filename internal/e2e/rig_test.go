@@ -131,9 +131,9 @@ func (r *rig) register(versions map[string]engineversion.Status) {
 	}
 }
 
-func (r *rig) startAPI() *process {
+func (r *rig) startAPI(flags ...string) *process {
 	r.t.Helper()
-	p := start(r.t, r.environ, "api", "--addr", "127.0.0.1:0")
+	p := start(r.t, r.environ, append([]string{"api", "--addr", "127.0.0.1:0"}, flags...)...)
 	r.url = fmt.Sprintf("http://%s", p.awaitLog("api is listening")["addr"])
 	return p
 }
