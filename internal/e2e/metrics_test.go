@@ -89,7 +89,9 @@ func observed(t *testing.T) (worker, door families) {
 	require.Eventually(t, func() bool {
 		worker, door = scrape(t, r.probes), scrape(t, admin)
 		kept := worker.value(t, "gamemaster_history_exports_total", "outcome=success")
-		return kept == 3 && len(door["gamemaster_export_mark_timestamp_seconds"].GetMetric()) > 0
+		// Of both: a pass may end between the two.
+		marked := func(both families) bool { return len(both["gamemaster_export_mark_timestamp_seconds"].GetMetric()) > 0 }
+		return kept == 3 && marked(worker) && marked(door)
 	}, patience, 10*waitTick, "the export of all three")
 	return worker, door
 }
