@@ -154,10 +154,12 @@ func (c *caller) begin(ctx context.Context, g *game) error {
 	}
 }
 
-// listLag is how long Temporal's lists get to show what was started: they are
-// written behind the runs, a twentieth of a second on an idle machine.
 const (
-	listLag  = 5 * time.Second
+	// listLag is how long Temporal's lists get to show what was started: they are
+	// written behind the runs, by a twentieth of a second on an idle machine.
+	listLag = 5 * time.Second
+	// listLook is the pause between two counts of thousands of runs, which the
+	// server is not to be busy with while it writes them.
 	listLook = 100 * time.Millisecond
 )
 
